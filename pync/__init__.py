@@ -1,0 +1,32 @@
+"""pync, a netcat for today: joins two byte streams, one of them a network socket.
+
+The public names are loaded when first asked for, so that `import pync` costs nothing.
+Nothing but the version and that list belongs here.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pync.app import run
+    from pync.errors import Fault
+    from pync.net.dial import connect
+
+__version__ = "0.1.0"
+__all__ = ["Fault", "__version__", "connect", "run"]
+
+_HOMES = {"Fault": "pync.errors", "connect": "pync.net.dial", "run": "pync.app"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pync' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,70 @@
+"""The command: words in, exit code out. Signals and missing descriptors are dealt with here.
+
+Whatever goes wrong becomes an exit code and a line on stderr; nothing else of the program prints
+errors or exits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from pync.app import run_words
+from pync.errors import INTERRUPTED, TERMINATED, Terminated
+from pync.run.console import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def main() -> int:
+    """Run the command with the process's own words and streams."""
+    console = Console(*_standard_descriptors(), sys.stderr)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return run_words(sys.argv[1:], console)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Terminated:
+        return TERMINATED
+    finally:
+        _drop_output()
+
+
+def _standard_descriptors() -> tuple[int | None, int | None]:
+    """Descriptors 0 and 1, None for one that is closed.
+
+    A closed one among 0, 1 and 2 is filled with /dev/null, lest the next socket take its number
+    and be read as standard input.
+    """
+    missing = [fd for fd in (0, 1, 2) if not _is_open(fd)]
+    for _ in missing:
+        os.open(os.devnull, os.O_RDWR)
+    return (None if 0 in missing else 0), (None if 1 in missing else 1)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _drop_output() -> None:
+    """Flush what --help may have printed; a reader that left is no news to anybody."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

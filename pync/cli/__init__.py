@@ -1,0 +1,1 @@
+"""The command line: everything here is derived from the table in `pync.options`."""

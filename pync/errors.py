@@ -1,0 +1,53 @@
+"""What can go wrong, said once.
+
+Here belong the exit codes, the one exception the user reads (`Fault`) and the
+sentence an OSError becomes. Nothing here prints or exits: `__main__` does.
+Imports nothing, so that every floor may import it.
+"""
+
+from __future__ import annotations
+
+OK = 0
+NETWORK = 1
+USAGE = 2
+TIMEOUT = 3
+INTERRUPTED = 130
+TERMINATED = 143
+
+#: Every exit code with its meaning: the man page and the README print this table.
+EXIT_CODES = {
+    OK: "whole and done",
+    NETWORK: "network failure: refused, unreachable, reset, truncated; or a local file that failed",
+    USAGE: "usage error, name that does not resolve, address in use",
+    TIMEOUT: "timed out",
+    INTERRUPTED: "ended by SIGINT (Ctrl-C)",
+    TERMINATED: "ended by SIGTERM",
+}
+
+
+class Fault(Exception):
+    """A failure the user reads: the text of one or more lines, and the exit code.
+
+    The text carries no "pync:" in front: whoever prints it puts that there, a line at a time.
+    """
+
+    def __init__(self, text: str, code: int = NETWORK) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
+
+
+class UsageFault(Fault):
+    """The command line makes no sense; raised before anything was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, USAGE)
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` may swallow it."""
+
+
+def reason(error: OSError) -> str:
+    """The cause in the system's own words, without number and class name."""
+    return error.strerror or str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""Sockets and descriptors: names, connections, listeners, and the moving of bytes between them."""

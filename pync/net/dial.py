@@ -1,0 +1,342 @@
+"""Connecting: the staggered race over all addresses of a host, source address, time limit.
+
+TCP, UDP and unix sockets are dialed here. What is sent afterwards is none of this file's
+business, and who prints a failure neither: every failure leaves as a Fault with its sentences.
+"""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import time
+
+from pync.errors import NETWORK, TIMEOUT, USAGE, Fault, reason
+from pync.net import sockopts
+from pync.net.resolve import Address, interleave, resolve, unix_address, wanted_family
+from pync.options import Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Opener = Callable[[Address], socket.socket]
+    Failure = tuple[Address, OSError]
+
+#: Seconds between two attempts: "Connection Attempt Delay", RFC 8305, section 8.
+ATTEMPT_DELAY = 0.25
+
+
+class DialFault(Fault):
+    """No address could be connected to. `failures` holds each address with its own error."""
+
+    def __init__(self, host: str, failures: list[Failure]) -> None:
+        timed_out = any(error.errno == errno.ETIMEDOUT for _, error in failures)
+        text = "\n".join(describe_failure(host, *failure) for failure in failures)
+        super().__init__(text, TIMEOUT if timed_out else NETWORK)
+        self.failures = failures
+
+
+def describe_failure(host: str, address: Address, error: OSError) -> str:
+    """The sentence for one address, in the words of nc(1)."""
+    if address.family == socket.AF_UNIX:
+        return f"connect to {address.host} failed: {reason(error)}"
+    shown = host if host == address.host else f"{host} ({address.host})"
+    return f"connect to {shown} port {address.port} ({address.protocol}) failed: {reason(error)}"
+
+
+def connect(
+    host: str,
+    port: int | str,
+    *,
+    family: int = socket.AF_UNSPEC,
+    source: str | None = None,
+    source_port: int | str | None = None,
+    timeout: float | None = None,
+    numeric: bool = False,
+) -> socket.socket:
+    """Connect to a TCP port, racing all addresses of the host (Happy Eyeballs, RFC 8305).
+
+    Args:
+        host: name, IPv4 or IPv6 address (with `%zone` where it is link-local).
+        port: 0 to 65535, or the name of a service.
+        family: AF_INET or AF_INET6 to restrict the race to one family.
+        source: local address or name to connect from.
+        source_port: local port to connect from.
+        timeout: seconds for each address; None leaves it to the system.
+        numeric: allow numeric hosts and ports only.
+
+    Returns:
+        The connected socket, in blocking mode.
+
+    Raises:
+        Fault: the name does not resolve (`code` 2), every address refused (1), or was silent (3).
+            Its text names each address with its own error.
+    """
+    options = Options(
+        ipv4=family == socket.AF_INET,
+        ipv6=family == socket.AF_INET6,
+        source=source,
+        source_port=None if source_port is None else str(source_port),
+        connect_timeout=timeout,
+        nodns=numeric,
+    )
+    sock, _ = dial(host, port, options)
+    sock.setblocking(True)
+    return sock
+
+
+def dial(
+    host: str, port: int | str, options: Options, note: Callable[[str], None] | None = None
+) -> tuple[socket.socket, Address]:
+    """Connect to a host as the options ask; the socket returned does not block.
+
+    `note` is told of the addresses that failed before another answered.
+    """
+    addresses = candidates(host, port, options)
+    sock, address, failures = race(addresses, opener(options, addresses), connect_limit(options), host)
+    for failure in failures:
+        if note:
+            note(describe_failure(host, *failure))
+    return sock, address
+
+
+def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address]:
+    """Connect to the unix-domain socket at `path`.
+
+    The connect blocks: a non-blocking one fails with EAGAIN when the backlog is full (unix(7)).
+    """
+    address = unix_address(path, options.udp)
+    sock = socket.socket(address.family, address.type)
+    limit = connect_limit(options)
+    try:
+        _bind_unix(sock, options)
+        sockopts.apply(sock, options)
+        if limit is not None:
+            _set_send_timeout(sock, limit)
+        sock.connect(address.sockaddr)
+        if limit is not None:
+            _set_send_timeout(sock, 0)
+    except OSError as error:
+        sock.close()
+        raise DialFault(path, [(address, _timed_out() if error.errno == errno.EAGAIN else error)]) from None
+    except BaseException:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock, address
+
+
+def _bind_unix(sock: socket.socket, options: Options) -> None:
+    """A datagram client needs an address of its own for the answers: -s PATH, or one the system picks."""
+    if options.source is None and sock.type != socket.SOCK_DGRAM:
+        return
+    name = "" if options.source is None else unix_address(options.source, options.udp).sockaddr
+    try:
+        sock.bind(name)
+    except OSError as error:
+        raise Fault(f"bind to {options.source or 'a unix address'} failed: {reason(error)}", USAGE) from None
+
+
+def _set_send_timeout(sock: socket.socket, seconds: float) -> None:
+    import struct
+
+    whole, fraction = divmod(seconds, 1)
+    value = struct.pack("@ll", int(whole), int(fraction * 1e6))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+
+def connect_limit(options: Options) -> float | None:
+    """Seconds for each address, None where the system decides."""
+    return options.timeout if options.connect_timeout is None else options.connect_timeout
+
+
+def candidates(host: str, port: int | str, options: Options) -> list[Address]:
+    """The addresses to try, in the order to try them."""
+    found = resolve(host, port, family=wanted_family(options), datagram=options.udp, numeric=options.nodns)
+    return interleave(found)
+
+
+def opener(options: Options, addresses: list[Address]) -> Opener:
+    """What makes the unconnected socket for an address: options set, source bound.
+
+    Addresses of a family that the source address lacks are taken off `addresses`.
+    """
+    sources = _sources(options)
+    if options.source is not None:
+        addresses[:] = [address for address in addresses if address.family in sources]
+        if not addresses:
+            raise Fault(f"source address {options.source} is of another family than the host", USAGE)
+
+    def open_socket(address: Address) -> socket.socket:
+        sock = socket.socket(address.family, address.type)
+        try:
+            sock.setblocking(False)
+            sockopts.apply(sock, options)
+            _bind_source(sock, sources.get(address.family))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    return open_socket
+
+
+def _sources(options: Options) -> dict[int, Any]:
+    """For each family the local sockaddr that -s and -p ask for."""
+    from pync.wire.address import parse_ports, strip_brackets
+
+    if options.source is None and options.source_port is None:
+        return {}
+    ports = parse_ports(options.source_port or "0")
+    if len(ports) > 1:
+        raise Fault(f"'{options.source_port}': -p takes one port", USAGE)
+    host = None if options.source is None else strip_brackets(options.source)
+    found = resolve(
+        host,
+        ports[0],
+        family=wanted_family(options),
+        datagram=options.udp,
+        numeric=options.nodns,
+        passive=True,
+    )
+    return {address.family: address.sockaddr for address in reversed(found)}
+
+
+def _bind_source(sock: socket.socket, source: Any) -> None:
+    if source is None:
+        return
+    # Two families may race from one source port: :: must not claim IPv4's as well.
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(source)
+    except OSError as error:
+        code = USAGE if error.errno == errno.EADDRINUSE else NETWORK
+        raise Fault(f"bind to {source[0]} port {source[1]} failed: {reason(error)}", code) from None
+
+
+def race(
+    addresses: list[Address], open_socket: Opener, limit: float | None, host: str
+) -> tuple[socket.socket, Address, list[Failure]]:
+    """The first address that answers, and the failures of those tried before (RFC 8305, section 5).
+
+    An attempt starts 250 ms after the one before, or at once when that one failed. Losers are closed.
+
+    Raises:
+        DialFault: none answered.
+    """
+    contest = _Race(addresses, open_socket, limit)
+    try:
+        winner = contest.run()
+    finally:
+        contest.close_losers()
+    if winner is None:
+        raise DialFault(host, contest.failures)
+    return *winner, contest.failures
+
+
+class _Attempt:
+    __slots__ = ("address", "deadline", "sock")
+
+    def __init__(self, address: Address, sock: socket.socket, deadline: float) -> None:
+        self.address = address
+        self.sock = sock
+        self.deadline = deadline
+
+
+class _Race:
+    def __init__(self, addresses: list[Address], open_socket: Opener, limit: float | None) -> None:
+        self._waiting = list(addresses)
+        self._open = open_socket
+        self._limit = float("inf") if limit is None else limit
+        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        self._running: list[_Attempt] = []
+        self._next_start = time.monotonic()
+        self.failures: list[Failure] = []
+
+    def run(self) -> tuple[socket.socket, Address] | None:
+        while self._waiting or self._running:
+            if self._waiting and time.monotonic() >= self._next_start:
+                self._start(self._waiting.pop(0))
+            winner = self._wait()
+            if winner is not None:
+                return winner.sock, winner.address
+        return None
+
+    def _start(self, address: Address) -> None:
+        now = time.monotonic()
+        try:
+            sock = self._open(address)
+        except OSError as error:
+            self.failures.append((address, error))
+            return
+        attempt = _Attempt(address, sock, now + self._limit)
+        self._running.append(attempt)
+        self._selector.register(sock, selectors.EVENT_WRITE, attempt)
+        code = sock.connect_ex(address.sockaddr)
+        if code in (0, errno.EINPROGRESS):
+            self._next_start = now + ATTEMPT_DELAY
+        else:
+            self._fail(attempt, OSError(code, _text(code)))
+
+    def _wait(self) -> _Attempt | None:
+        if not self._running:
+            return None
+        ready = {id(key.data) for key, _ in self._selector.select(self._patience())}
+        for attempt in list(self._running):
+            if id(attempt) in ready:
+                error = _outcome(attempt.sock)
+                if error is None:
+                    self._running.remove(attempt)
+                    return attempt
+                self._fail(attempt, error)
+            elif time.monotonic() >= attempt.deadline:
+                self._fail(attempt, _timed_out())
+        return None
+
+    def _patience(self) -> float | None:
+        """Seconds until an attempt runs out of time or the next one is due."""
+        until = min(attempt.deadline for attempt in self._running)
+        if self._waiting:
+            until = min(until, self._next_start)
+        return None if until == float("inf") else max(0.0, until - time.monotonic())
+
+    def _fail(self, attempt: _Attempt, error: OSError) -> None:
+        self.failures.append((attempt.address, error))
+        self._running.remove(attempt)
+        self._drop(attempt)
+        self._next_start = time.monotonic()
+
+    def _drop(self, attempt: _Attempt) -> None:
+        self._selector.unregister(attempt.sock)
+        attempt.sock.close()
+
+    def close_losers(self) -> None:
+        for attempt in self._running:
+            self._drop(attempt)
+        self._selector.close()
+
+
+def _outcome(sock: socket.socket) -> OSError | None:
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        return OSError(code, _text(code))
+    try:
+        itself = sock.getpeername() == sock.getsockname() and sock.type == socket.SOCK_STREAM
+    except OSError as error:  # reset between the handshake and this line
+        return error
+    # TCP's simultaneous open can join a socket to itself on an ephemeral port (RFC 9293, 3.5).
+    return OSError(errno.ECONNREFUSED, _text(errno.ECONNREFUSED)) if itself else None
+
+
+def _timed_out() -> OSError:
+    return OSError(errno.ETIMEDOUT, _text(errno.ETIMEDOUT))
+
+
+def _text(code: int) -> str:
+    from os import strerror
+
+    return strerror(code)

@@ -1,0 +1,234 @@
+"""One face for both ends of a stream: socket, pipe, tty, file, device.
+
+An endpoint reads and writes without ever blocking the process, says what it is, and can half-close.
+O_NONBLOCK is never set on the descriptors 0 to 2: it belongs to the open file, which the shell and
+its other children share. Who reads from whom is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Endpoint(Protocol):
+        """`read_into` and `write` give the number of bytes, or None where waiting is needed.
+
+        0 read is the end of data. `pollable` is False for what is always ready and what
+        epoll(7) refuses: regular files, /dev/null.
+        """
+
+        kind: str
+        fd: int
+        pollable: bool
+
+        def read_into(self, buffer: memoryview) -> int | None: ...
+        def write(self, data: memoryview | bytes) -> int | None: ...
+        def half_close(self) -> None: ...
+        def close(self) -> None: ...
+
+
+SOCKET, PIPE, TTY, FILE, NOTHING = "socket", "pipe", "tty", "file", "nothing"
+
+#: What a pipe is grown to for bulk data: the most an unprivileged user may ask for (pipe(7)).
+LARGE_PIPE = 1 << 20
+
+
+class SocketEndpoint:
+    """A connected stream socket. MSG_DONTWAIT does where O_NONBLOCK may not be set."""
+
+    kind = SOCKET
+    pollable = True
+
+    def __init__(self, sock: socket.socket, flags: int = 0) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self._flags = flags
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        try:
+            return self.sock.recv_into(buffer, 0, self._flags)
+        except BlockingIOError:
+            return None
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        try:
+            return self.sock.send(data, self._flags)
+        except BlockingIOError:
+            return None
+
+    def half_close(self) -> None:
+        """Send our FIN; that the peer is gone already is no news."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE):
+                raise
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class FileEndpoint:
+    """A regular file or a device such as /dev/null: always ready, never waits."""
+
+    pollable = False
+
+    def __init__(self, fd: int, kind: str = FILE) -> None:
+        self.fd = fd
+        self.kind = kind
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        return os.readv(self.fd, [buffer])
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        return os.write(self.fd, data)
+
+    def half_close(self) -> None:
+        """A file has one direction only."""
+
+    def close(self) -> None:
+        """Descriptors 0 to 2 stay open: they are not ours."""
+
+
+class PipeEndpoint:
+    """A pipe or a terminal through an open file of our own, which may be non-blocking."""
+
+    pollable = True
+
+    def __init__(self, fd: int, kind: str) -> None:
+        self.fd = fd
+        self.kind = kind
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        try:
+            return os.readv(self.fd, [buffer])
+        except BlockingIOError:
+            return None
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        try:
+            return os.write(self.fd, data)
+        except BlockingIOError:
+            return None
+
+    def half_close(self) -> None:
+        """A pipe has one direction only."""
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+class PatientEndpoint:
+    """A pipe or a terminal that cannot be opened anew: ask poll before each call.
+
+    A write of at most PIPE_BUF bytes to a pipe that is ready does not block (pipe(7)).
+    """
+
+    pollable = True
+
+    def __init__(self, fd: int, kind: str) -> None:
+        self.fd = fd
+        self.kind = kind
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        if not select.select([self.fd], [], [], 0)[0]:
+            return None
+        return os.readv(self.fd, [buffer])
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        if not select.select([], [self.fd], [], 0)[1]:
+            return None
+        return os.write(self.fd, data[: select.PIPE_BUF])
+
+    def half_close(self) -> None:
+        """A pipe has one direction only."""
+
+    def close(self) -> None:
+        """Descriptors 0 to 2 stay open: they are not ours."""
+
+
+class NothingEndpoint:
+    """Takes and forgets: where output goes that nobody wants."""
+
+    kind = NOTHING
+    fd = -1
+    pollable = False
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        return 0
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        return len(data)
+
+    def half_close(self) -> None:
+        """There is nothing to close."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def local_endpoint(fd: int, *, writing: bool) -> Endpoint:
+    """The endpoint for a descriptor that the process was started with.
+
+    Raises:
+        OSError: the descriptor is closed.
+    """
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISSOCK(mode):
+        return SocketEndpoint(socket.socket(fileno=os.dup(fd)), socket.MSG_DONTWAIT)
+    if stat.S_ISFIFO(mode):
+        return _private(fd, PIPE, writing)
+    if stat.S_ISCHR(mode) and os.isatty(fd):
+        return _private(fd, TTY, writing)
+    if stat.S_ISCHR(mode) and _waits(fd):
+        return PatientEndpoint(fd, FILE)
+    return FileEndpoint(fd)
+
+
+def _private(fd: int, kind: str, writing: bool) -> PipeEndpoint | PatientEndpoint:
+    """Linux opens a pipe or a terminal anew through /proc, with flags of its own (proc(5))."""
+    flags = (os.O_WRONLY if writing else os.O_RDONLY) | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        return PipeEndpoint(os.open(f"/proc/self/fd/{fd}", flags), kind)
+    except OSError:
+        return PatientEndpoint(fd, kind)
+
+
+def _waits(fd: int) -> bool:
+    """Whether reading a character device can block; epoll refuses those that never do (epoll_ctl(2))."""
+    if not hasattr(select, "epoll"):
+        return False
+    with select.epoll() as probe:
+        try:
+            probe.register(fd, 0)
+        except PermissionError:
+            return False
+    return True
+
+
+def in_background(fd: int) -> bool:
+    """Whether reading this terminal would stop us with SIGTTIN (termios(3), "job control")."""
+    try:
+        return os.isatty(fd) and os.tcgetpgrp(fd) != os.getpgrp()
+    except OSError:
+        return False
+
+
+def grow_pipe(fd: int) -> None:
+    """Give a pipe room for bulk data; where it may not grow it stays as it is."""
+    import fcntl
+
+    name = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if name is None:
+        return
+    try:
+        fcntl.fcntl(fd, name, LARGE_PIPE)
+    except OSError:
+        return

@@ -1,0 +1,208 @@
+"""Listening: one v6-only socket for each address of a name, UDP, and the life of a unix socket.
+
+Here sockets are bound and put away again. Accepting and talking happen on the floor above.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+from pync.errors import NETWORK, USAGE, Fault, reason
+from pync.net import sockopts
+from pync.net.resolve import Address, resolve, unix_address, wanted_family
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pync.options import Options
+    from pync.wire.address import Target
+
+#: A family that this machine lacks is no error while another one binds.
+FAMILY_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+#: How many numbers are tried until one is free for both families (`-l 0`).
+PORT_TRIES = 16
+
+
+class Listener:
+    """The bound sockets of one `-l`, and what must be cleaned up when they close."""
+
+    def __init__(self, sockets: list[socket.socket], path: str | None = None) -> None:
+        self.sockets = sockets
+        self._path = path
+        self._identity = _identity(path) if path else None
+
+    def addresses(self) -> list[Address]:
+        """Where the sockets really are bound: port 0 has become a number."""
+        return [Address(sock.family, sock.type, sock.getsockname()) for sock in self.sockets]
+
+    def close(self) -> None:
+        """Close the sockets; remove the unix path, if it still is ours."""
+        for sock in self.sockets:
+            sock.close()
+        if self._path and self._identity and _identity(self._path) == self._identity:
+            os.unlink(self._path)
+            self._identity = None
+
+
+def listen(target: Target, options: Options, backlog: int, note: Callable[[str], None]) -> Listener:
+    """Bind all that `target` names; stream sockets also listen.
+
+    `note` is told of a family that this machine lacks.
+
+    Raises:
+        Fault: code 2 where the name does not resolve or an address is in use, else 1.
+    """
+    if target.path is not None:
+        return _listen_unix(target.path, options, backlog)
+    addresses = resolve(
+        target.host,
+        target.ports[0],
+        family=wanted_family(options),
+        datagram=options.udp,
+        numeric=options.nodns,
+        passive=True,
+    )
+    return Listener(_bind_all(addresses, options, backlog, note))
+
+
+def _bind_all(
+    addresses: list[Address], options: Options, backlog: int, note: Callable[[str], None]
+) -> list[socket.socket]:
+    any_port = addresses[0].port == 0
+    for last_try in [False] * (PORT_TRIES - 1) + [True]:
+        try:
+            return _bind_each(addresses, options, backlog, note)
+        except _InUse as error:
+            if last_try or not any_port:
+                raise
+            note(f"{error.text}; trying another number")
+    raise AssertionError("not reached: the last try returns or raises")
+
+
+class _InUse(Fault):
+    """An address in use: with port 0 another number is tried."""
+
+
+def _bind_each(
+    addresses: list[Address], options: Options, backlog: int, note: Callable[[str], None]
+) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    missing: list[Fault] = []
+    try:
+        for address in addresses:
+            # With port 0 the first family's number serves for the others too.
+            port = address.port or (sockets[0].getsockname()[1] if sockets else 0)
+            try:
+                sockets.append(_bind(address, port, options, backlog))
+            except OSError as error:
+                fault = _bind_fault(address, port, error)
+                if error.errno not in FAMILY_MISSING:
+                    raise fault from None
+                missing.append(fault)
+        if not sockets:
+            raise missing[0]
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    for fault in missing:
+        note(fault.text)
+    return sockets
+
+
+def _bind(address: Address, port: int, options: Options, backlog: int) -> socket.socket:
+    sock = socket.socket(address.family, address.type)
+    try:
+        sock.setblocking(False)
+        if address.family == socket.AF_INET6:
+            # Before bind, and on every system alike: 0.0.0.0 has a socket of its own.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if address.type == socket.SOCK_STREAM:
+            # For UDP, Linux would let a second listener take the port over.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sockopts.apply(sock, options)
+        host, _, *rest = address.sockaddr
+        sock.bind((host, port, *rest))
+        if address.type == socket.SOCK_STREAM:
+            sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
+    text = f"listen on {address.host} port {port} ({address.protocol}): {reason(error)}"
+    if error.errno == errno.EADDRINUSE:
+        return _InUse(text, USAGE)
+    return Fault(text, NETWORK)
+
+
+def _listen_unix(path: str, options: Options, backlog: int) -> Listener:
+    address = unix_address(path, options.udp)
+    sock = socket.socket(address.family, address.type)
+    try:
+        sock.setblocking(False)
+        sockopts.apply(sock, options)
+        if not path.startswith("@"):
+            _remove_stale(path, address)
+        sock.bind(address.sockaddr)
+        if address.type == socket.SOCK_STREAM:
+            sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        code = USAGE if error.errno == errno.EADDRINUSE else NETWORK
+        raise Fault(f"listen on {address.host}: {reason(error)}", code) from None
+    except BaseException:
+        sock.close()
+        raise
+    return Listener([sock], None if path.startswith("@") else path)
+
+
+def _remove_stale(path: str, address: Address) -> None:
+    """Remove a socket that nobody serves; whatever else is there stays, and bind says so."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(address.family, address.type) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(address.sockaddr) == errno.ECONNREFUSED:
+            os.unlink(path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def write_port_file(path: str, listener: Listener) -> None:
+    """Write the bound port, a line each if they differ, so that the file is there whole or not at all.
+
+    Raises:
+        Fault: the file cannot be written.
+    """
+    ports = dict.fromkeys(address.port for address in listener.addresses())
+    draft = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(draft, "x", encoding="ascii") as file:
+            file.writelines(f"{port}\n" for port in ports)
+        os.replace(draft, path)
+    except OSError as error:
+        _forget(draft)
+        raise Fault(f"write {path}: {reason(error)}") from None
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

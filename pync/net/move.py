@@ -1,0 +1,216 @@
+"""How bytes get from a source to a sink: copy, splice or sendfile, and which of them when.
+
+A mover does one bounded step and says what to wait for; it neither waits nor knows a loop. The
+choice is a table at the end, from measurements: `python -m tests.bench` prints them anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pync.net.endpoint import FILE, PIPE, SOCKET, grow_pipe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from pync.net.endpoint import Endpoint
+
+    class Stage(Protocol):
+        """Looks at the bytes on their way, or changes them; cut anywhere, same result."""
+
+        def feed(self, data: bytes) -> bytes: ...
+        def end(self) -> bytes: ...
+
+    class Mover(Protocol):
+        """`moved` counts bytes delivered, `reads` the reads that brought any."""
+
+        moved: int
+        reads: int
+        sink_to_blame: bool
+
+        def move(self, limit: int) -> str: ...
+        def at_boundary(self) -> bool: ...
+
+
+#: What a step answers: go on, wait for the source, wait for the sink, all is delivered.
+MORE, SOURCE_DRY, SINK_FULL, DONE = "more", "source dry", "sink full", "done"
+
+NEWLINE = 10
+
+#: One step of a copy. Measured: 256 KiB beats 64 KiB by a fifth, 1 MiB gains no more.
+CHUNK = 1 << 18
+#: One step of splice or sendfile: what a grown pipe holds.
+ZERO_COPY_CHUNK = 1 << 20
+#: A pipe that has carried this much is worth growing: it was full at least once.
+BULK = 1 << 16
+
+
+class Copy:
+    """Reads into one buffer and writes from it: at most one chunk is held at any time."""
+
+    def __init__(
+        self, source: Endpoint, sink: Endpoint, stages: Sequence[Stage] = (), *, by_line: bool = False
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._stages = stages
+        self._by_line = by_line
+        self._buffer = memoryview(bytearray(CHUNK))
+        self._pending: memoryview = self._buffer[:0]
+        self._ended = False
+        self._boundary = True
+        self._small_pipe = PIPE in (source.kind, sink.kind)
+        self.moved = 0
+        self.reads = 0
+        self.sink_to_blame = False
+
+    def move(self, limit: int) -> str:
+        """Read unless something is still to be written, then write at most `limit` bytes."""
+        if not self._pending:
+            if self._ended:
+                return DONE
+            self.sink_to_blame = False
+            count = self._source.read_into(self._buffer)
+            if count is None:
+                return SOURCE_DRY
+            self._accept(count)
+            if not self._pending:
+                return MORE
+        return self._write(limit)
+
+    def at_boundary(self) -> bool:
+        """Whether the last write ended a unit: a line with `by_line`, else all that was read."""
+        return self._boundary
+
+    def _accept(self, count: int) -> None:
+        self._pending = self._buffer[:count]
+        if count:
+            self.reads += 1
+        else:
+            self._ended = True
+        if self._stages:
+            self._pending = memoryview(self._through_stages(bytes(self._pending)))
+
+    def _through_stages(self, data: bytes) -> bytes:
+        for stage in self._stages:
+            data = stage.feed(data) if data else data
+            if self._ended:
+                data += stage.end()
+        return data
+
+    def _write(self, limit: int) -> str:
+        self.sink_to_blame = True
+        data = self._unit()[:limit]
+        count = self._sink.write(data)
+        if count is None:
+            return SINK_FULL
+        self.moved += count
+        self._boundary = count == len(self._pending) or (self._by_line and data[count - 1] == NEWLINE)
+        self._pending = self._pending[count:]
+        if self._small_pipe and self.moved > BULK:
+            self._small_pipe = False
+            _grow_pipes(self._source, self._sink)
+        return MORE
+
+    def _unit(self) -> memoryview:
+        """What may leave in one write: everything, or with `by_line` up to the first newline."""
+        if not self._by_line:
+            return self._pending
+        line = bytes(self._pending).find(b"\n") + 1
+        return self._pending[:line] if line else self._pending
+
+
+class Splice:
+    """Socket to pipe inside the kernel (splice(2)). EAGAIN may mean an empty socket or a full pipe."""
+
+    def __init__(self, source: Endpoint, sink: Endpoint) -> None:
+        self._source = source
+        self._sink = sink
+        self._small_pipe = True
+        self._waited_for_source = False
+        self.moved = 0
+        self.reads = 0
+        self.sink_to_blame = False
+
+    def move(self, limit: int) -> str:
+        """Move what is there, at most `limit` bytes."""
+        try:
+            count = os.splice(self._source.fd, self._sink.fd, min(limit, ZERO_COPY_CHUNK), flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            # Only one of the two can be asked for at a time; whichever was not, is waited for next.
+            self._waited_for_source = not self._waited_for_source
+            return SOURCE_DRY if self._waited_for_source else SINK_FULL
+        except BrokenPipeError:
+            self.sink_to_blame = True
+            raise
+        self._waited_for_source = False
+        if not count:
+            return DONE
+        self.moved += count
+        self.reads += 1
+        if self._small_pipe and self.moved > BULK:
+            self._small_pipe = False
+            _grow_pipes(self._source, self._sink)
+        return MORE
+
+    def at_boundary(self) -> bool:
+        """Every step delivers all that it took."""
+        return True
+
+
+class Sendfile:
+    """Regular file to socket inside the kernel (sendfile(2)), from the file's current offset."""
+
+    def __init__(self, source: Endpoint, sink: Endpoint) -> None:
+        self._source = source
+        self._sink = sink
+        self.moved = 0
+        self.reads = 0
+        self.sink_to_blame = True
+
+    def move(self, limit: int) -> str:
+        """Send what the socket takes, at most `limit` bytes."""
+        try:
+            count = os.sendfile(self._sink.fd, self._source.fd, None, min(limit, ZERO_COPY_CHUNK))
+        except BlockingIOError:
+            return SINK_FULL
+        except OSError as error:
+            self.sink_to_blame = error.errno not in (errno.EIO, errno.EISDIR)
+            raise
+        if not count:
+            return DONE
+        self.moved += count
+        self.reads += 1
+        return MORE
+
+    def at_boundary(self) -> bool:
+        """Every step delivers all that it took."""
+        return True
+
+
+#: What the kernel says of a pair of descriptors that it cannot join without a copy.
+NOT_JOINABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ESPIPE)
+
+#: (source, sink) → the function it needs, the mover. All other pairs are copied.
+ZERO_COPY: dict[tuple[str, str], tuple[str, type[Splice] | type[Sendfile]]] = {
+    (SOCKET, PIPE): ("splice", Splice),
+    (FILE, SOCKET): ("sendfile", Sendfile),
+}
+
+
+def choose(source: Endpoint, sink: Endpoint, *, seen: bool) -> Mover | None:
+    """The zero-copy mover for this pair; None where the bytes must be `seen`, or copying serves best."""
+    row = ZERO_COPY.get((source.kind, sink.kind))
+    if seen or row is None:
+        return None
+    function, mover = row
+    return mover(source, sink) if hasattr(os, function) else None
+
+
+def _grow_pipes(*endpoints: Endpoint) -> None:
+    for endpoint in endpoints:
+        if endpoint.kind == PIPE:
+            grow_pipe(endpoint.fd)

@@ -1,0 +1,145 @@
+"""From names to addresses: getaddrinfo, service names, the order in which families are tried.
+
+Addresses go on as the 4-tuples that getaddrinfo made (scope ids and all). No socket is opened
+here, and no address is ever turned back into a name.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from pync.errors import USAGE, Fault, UsageFault, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pync.options import Options
+
+
+class Address:
+    """One thing to connect to or to bind: family, type, and the sockaddr as getaddrinfo made it."""
+
+    __slots__ = ("family", "sockaddr", "type")
+
+    def __init__(self, family: int, type: int, sockaddr: Any) -> None:
+        self.family = family
+        self.type = type
+        self.sockaddr = sockaddr
+
+    @property
+    def host(self) -> str:
+        """The numeric address, with its zone; for a unix socket the path."""
+        return show_host(self.sockaddr)
+
+    @property
+    def port(self) -> int:
+        return 0 if self.family == socket.AF_UNIX else self.sockaddr[1]
+
+    @property
+    def protocol(self) -> str:
+        return "udp" if self.type == socket.SOCK_DGRAM else "tcp"
+
+
+def show_host(sockaddr: Any) -> str:
+    """The numeric host of a sockaddr as the user reads it.
+
+    An IPv4-mapped IPv6 address is shown as IPv4 (RFC 4291, section 2.5.5.2); a path keeps the
+    `@` of an abstract name (unix(7)), and unprintable bytes of it are escaped.
+    """
+    if not isinstance(sockaddr, tuple):
+        return _show_path(sockaddr)
+    host: str = sockaddr[0]
+    if host.startswith("::ffff:") and "." in host:
+        return host[7:]
+    if len(sockaddr) > 3 and sockaddr[3] and "%" not in host:
+        return f"{host}%{_interface(sockaddr[3])}"
+    return host
+
+
+def _show_path(path: str | bytes) -> str:
+    text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
+    text = f"@{text[1:]}" if text.startswith("\0") else text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
+
+
+def unix_address(path: str, datagram: bool) -> Address:
+    """The address of a path; `@name` is a Linux abstract name (unix(7))."""
+    kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+    return Address(socket.AF_UNIX, kind, f"\0{path[1:]}" if path.startswith("@") else path)
+
+
+def resolve(
+    host: str | None,
+    port: int | str,
+    *,
+    family: int = socket.AF_UNSPEC,
+    datagram: bool = False,
+    numeric: bool = False,
+    passive: bool = False,
+) -> list[Address]:
+    """Every address of a host, in getaddrinfo's order (RFC 6724).
+
+    `host` None means every local address with `passive`, this machine without. `numeric` forbids
+    look-ups of any kind.
+
+    Raises:
+        Fault: with code 2, when the name or the service is not known.
+    """
+    kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+    number = port_number(port, "udp" if datagram else "tcp", numeric)
+    flags = (socket.AI_PASSIVE if passive else 0) | (socket.AI_NUMERICHOST if numeric else 0)
+    try:
+        found = socket.getaddrinfo(host, number, family, kind, 0, flags)
+    except (socket.gaierror, UnicodeError) as error:
+        cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
+        raise Fault(f"{host}: {cause}", USAGE) from None
+    return [Address(family, kind, sockaddr) for family, _, _, _, sockaddr in found]
+
+
+def port_number(port: int | str, protocol: str, numeric: bool = False) -> int:
+    """The number of a port or of a service (services(5)).
+
+    Raises:
+        UsageFault: no such service, or a name where only numbers are allowed.
+    """
+    if isinstance(port, int):
+        return port
+    if numeric:
+        raise UsageFault(f"port '{port}': a name, but -n allows numbers only")
+    try:
+        return socket.getservbyname(port, protocol)
+    except OSError:
+        raise UsageFault(f"port '{port}': no such {protocol} service") from None
+
+
+def service_name(port: int, protocol: str) -> str:
+    """The service of a port for the messages, `*` where it has none, as nc(1) prints it."""
+    try:
+        return socket.getservbyport(port, protocol)
+    except OSError:
+        return "*"
+
+
+def interleave(addresses: list[Address]) -> list[Address]:
+    """The first two attempts differ in family, and so on in turn (RFC 8305, section 4)."""
+    first = [address for address in addresses if address.family == addresses[0].family]
+    other = [address for address in addresses if address.family != addresses[0].family]
+    turns: list[Address] = []
+    for index in range(max(len(first), len(other))):
+        turns += first[index : index + 1] + other[index : index + 1]
+    return turns
+
+
+def wanted_family(options: Options) -> int:
+    """What -4 and -6 ask of getaddrinfo."""
+    if options.ipv4:
+        return socket.AF_INET
+    return socket.AF_INET6 if options.ipv6 else socket.AF_UNSPEC

@@ -1,0 +1,81 @@
+"""Socket options from the command line: buffers, TOS, TTL, keepalive, broadcast, interface.
+
+A table says which option sets what at which level; the one function walks it. Platforms differ:
+where a constant is missing the option is an error that names it, never silently dropped.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from pync.errors import USAGE, Fault, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pync.options import Options
+
+#: Constants that Python does not export: ip(7), ipv6(7), FreeBSD and OpenBSD netinet/in.h.
+IP_MINTTL = {"linux": 21, "freebsd": 66, "openbsd": 32}
+IPV6_MINHOPCOUNT = {"linux": 73, "openbsd": 65}
+
+_Setting = tuple[str, int, "int | None", "int | bytes"]
+
+
+def apply(sock: socket.socket, options: Options) -> None:
+    """Set on `sock` all that the command line asks for. Call it before bind or connect.
+
+    Raises:
+        Fault: with code 2, naming the option that this system refuses or lacks.
+    """
+    for spelling, level, name, value in _settings(sock.family, options):
+        if name is None:
+            raise Fault(f"{spelling} is not available on this system", USAGE)
+        try:
+            sock.setsockopt(level, name, value)
+        except OSError as error:
+            raise Fault(f"{spelling}: {reason(error)}", USAGE) from None
+
+
+def _settings(family: int, options: Options) -> Iterator[_Setting]:
+    """(spelling, level, name, value) for each option given."""
+    if options.recv_buffer is not None:
+        yield "--recv-buffer", socket.SOL_SOCKET, socket.SO_RCVBUF, _int(options.recv_buffer)
+    if options.send_buffer is not None:
+        yield "--send-buffer", socket.SOL_SOCKET, socket.SO_SNDBUF, _int(options.send_buffer)
+    if options.debug_socket:
+        yield "--debug-socket", socket.SOL_SOCKET, socket.SO_DEBUG, 1
+    if options.broadcast:
+        yield "--broadcast", socket.SOL_SOCKET, socket.SO_BROADCAST, 1
+    if options.interface is not None:
+        name = getattr(socket, "SO_BINDTODEVICE", 25 if sys.platform == "linux" else None)
+        yield "--interface", socket.SOL_SOCKET, name, options.interface.encode() + b"\0"
+    yield from _ip_settings(family, options)
+    yield from _keepalive_settings(options)
+
+
+def _ip_settings(family: int, options: Options) -> Iterator[_Setting]:
+    six = family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+    if options.tos is not None:
+        yield "--tos", level, getattr(socket, "IPV6_TCLASS", None) if six else socket.IP_TOS, options.tos
+    if options.ttl is not None:
+        yield "--ttl", level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, options.ttl
+    if options.min_ttl is not None:
+        yield "--min-ttl", level, (IPV6_MINHOPCOUNT if six else IP_MINTTL).get(sys.platform), options.min_ttl
+
+
+def _keepalive_settings(options: Options) -> Iterator[_Setting]:
+    if options.keepalive or options.keepalive_times:
+        yield "--keepalive", socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+    idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
+    names = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
+    for name, value in zip(names, options.keepalive_times or (), strict=False):
+        yield "--keepalive-times", socket.IPPROTO_TCP, name, int(value)
+
+
+def _int(size: int) -> int:
+    """What fits the C int of SO_RCVBUF; the kernel caps it further (socket(7))."""
+    return min(size, 0x7FFFFFFF)

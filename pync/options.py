@@ -1,0 +1,330 @@
+"""The table: every option of pync, declared once.
+
+A row says name, letter, kind of value, group, help, what it needs and what it excludes. The quick
+parser, the typer command, `--help`, the man page, the completions and the README are read from it.
+Here is no behaviour: what an option does is where it is done. Nothing outside this floor is imported.
+"""
+
+from __future__ import annotations
+
+from pync.errors import UsageFault
+from pync.values import (
+    parse_count,
+    parse_hops,
+    parse_keepalive,
+    parse_signed_time,
+    parse_size,
+    parse_text,
+    parse_time,
+    parse_tos,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, SEE = GROUPS = (
+    "Mode",
+    "Address",
+    "End of data",
+    "Time",
+    "Data",
+    "Socket",
+    "Listen",
+    "See",
+)
+
+
+class Kind:
+    """A kind of value: how it is read, what stands for it in the help, whether it names a file."""
+
+    __slots__ = ("metavar", "names_file", "parse")
+
+    def __init__(self, metavar: str, parse: Callable[[str], Any] | None, names_file: bool = False) -> None:
+        self.metavar = metavar
+        self.parse = parse
+        self.names_file = names_file
+
+
+FLAG = Kind("", None)  # given or not
+COUNTED = Kind("", None)  # how many times given
+ACTION = Kind("", None)  # answered at once by the command itself: --help, --version
+TIME_VALUE = Kind("TIME", parse_time)
+SIGNED_TIME = Kind("TIME", parse_signed_time)
+SIZE = Kind("SIZE", parse_size)
+COUNT = Kind("N", parse_count)
+HOPS = Kind("N", parse_hops)
+TOS = Kind("WORD", parse_tos)
+KEEPALIVE = Kind("TIMES", parse_keepalive)
+ADDR = Kind("ADDR", parse_text)
+PORT = Kind("PORT", parse_text)
+NAME = Kind("NAME", parse_text)
+FILE = Kind("FILE", parse_text, names_file=True)
+
+
+class Opt:
+    """One row. `short` is a letter without its dash, `aliases` further long names without dashes.
+
+    `needs` lists alternatives: one of them must be given too. `excludes` lists what may not be
+    given with it. `nc` and `ncat` hold the letters that those programs give the same meaning,
+    where they differ from `short`.
+    """
+
+    __slots__ = (
+        "aliases",
+        "attribute",
+        "detail",
+        "excludes",
+        "group",
+        "help",
+        "kind",
+        "name",
+        "nc",
+        "ncat",
+        "needs",
+        "short",
+    )
+
+    def __init__(
+        self,
+        short: str,
+        help: str,
+        *,
+        group: str,
+        kind: Kind = FLAG,
+        detail: str = "",
+        needs: tuple[str, ...] = (),
+        excludes: tuple[str, ...] = (),
+        aliases: tuple[str, ...] = (),
+        nc: str | None = None,
+        ncat: str | None = None,
+    ) -> None:
+        self.name = self.attribute = ""
+        self.short = short
+        self.help = help
+        self.group = group
+        self.kind = kind
+        self.detail = detail
+        self.needs = needs
+        self.excludes = excludes
+        self.aliases = aliases
+        self.nc = short if nc is None else nc
+        self.ncat = short if ncat is None else ncat
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+        self.name = attribute.replace("_", "-")
+
+    @property
+    def takes_value(self) -> bool:
+        return self.kind.parse is not None
+
+    @property
+    def default(self) -> Any:
+        if self.kind is FLAG:
+            return False
+        return 0 if self.kind is COUNTED else None
+
+    def spellings(self) -> list[str]:
+        """All ways to write it, the letter first: ["-l", "--listen"]."""
+        letter = [f"-{self.short}"] if self.short else []
+        return letter + [f"--{name}" for name in (self.name, *self.aliases)]
+
+
+def row(short: str, help: str, **columns: Any) -> Any:
+    """A row of the table; typed Any because the attribute it stands for has the option's type."""
+    return Opt(short, help, **columns)
+
+
+class Options:
+    """What the user typed: an attribute for each row, and the operand words.
+
+    The class body below is the table; an instance starts with every row's default.
+    """
+
+    # --- Mode
+    listen: bool = row("l", "wait for a connection instead of making one", group=MODE)
+    keep_open: bool = row(
+        "k",
+        "with -l: serve connection after connection; else accepted, changes nothing",
+        group=MODE,
+        detail="Without it a listener serves one connection and exits.",
+    )
+    udp: bool = row("u", "datagrams instead of a stream", group=MODE)
+    unix: bool = row(
+        "U",
+        "unix-domain socket: the operand is a path, @name an abstract one",
+        group=MODE,
+        aliases=("unixsock",),
+        excludes=(
+            "ipv4", "ipv6", "source_port", "random_ports", "broadcast", "tos", "ttl", "min_ttl",
+            "interface", "keepalive", "keepalive_times", "port_file",
+        ),
+        detail="With -u the socket is a datagram socket. A stale path is replaced, a path in use is an error, "
+        "and a listener removes its path when it ends.",
+    )  # fmt: skip
+    # --- Address
+    ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",))
+    ipv6: bool = row("6", "IPv6 only", group=ADDRESS, excludes=("ipv4",))
+    nodns: bool = row("n", "numeric addresses and ports only, no look-up", group=ADDRESS)
+    source: str | None = row(
+        "s", "local address; with -l the address to bind, with -U the local path", group=ADDRESS, kind=ADDR
+    )
+    source_port: str | None = row("p", "local port; with -l the port to listen on", group=ADDRESS, kind=PORT)
+    random_ports: bool = row("r", "take the ports of a range in random order", group=ADDRESS, excludes=("listen",))
+    broadcast: bool = row("b", "allow sending to a broadcast address", group=ADDRESS, needs=("udp",), ncat="")
+    # --- End of data
+    shutdown: bool = row(
+        "N",
+        "half-close when our input ends (this is the default)",
+        group=END,
+        excludes=("no_shutdown",),
+        ncat="",
+    )
+    no_shutdown: bool = row("", "never half-close; leave on the peer's end of data, or by -q", group=END)
+    quit_after: float | None = row(
+        "q",
+        "leave TIME after our input ended; negative: wait for ever",
+        group=END,
+        kind=SIGNED_TIME,
+        detail="Over TCP and unix streams the default is to wait until the peer ends too. With UDP the TIME is one "
+        "of silence and defaults to that of -w, or to 1 second. When the peer has ended but our input is "
+        "silent, TIME of that silence ends the session as well.",
+    )
+    no_stdin: bool = row("d", "do not read standard input", group=END, excludes=("send_only",), ncat="")
+    send_only: bool = row("", "send only: what arrives is thrown away", group=END, excludes=("recv_only",))
+    recv_only: bool = row("", "receive only: standard input is not read", group=END, excludes=("send_only",))
+    recv_limit: int | None = row(
+        "W", "leave after N received packets (UDP) or reads (TCP)", group=END, kind=COUNT, ncat=""
+    )
+    # --- Time
+    timeout: float | None = row(
+        "w",
+        "limit for connecting, for each address, and for silence later",
+        group=TIME,
+        kind=TIME_VALUE,
+        detail="Short for --connect-timeout and --idle-timeout together; either of them overrules it.",
+    )
+    connect_timeout: float | None = row(
+        "", "limit for connecting, for each address", group=TIME, kind=TIME_VALUE, excludes=("listen",), ncat="w"
+    )
+    idle_timeout: float | None = row(
+        "", "end with exit code 3 after TIME without a byte either way", group=TIME, kind=TIME_VALUE, ncat="i"
+    )
+    total_timeout: float | None = row("", "end with exit code 3 after TIME in all", group=TIME, kind=TIME_VALUE)
+    interval: float | None = row(
+        "i", "pause TIME between lines sent, and between ports", group=TIME, kind=TIME_VALUE, ncat=""
+    )
+    delay: float | None = row("", "pause TIME between reads and writes", group=TIME, kind=TIME_VALUE, ncat="d")
+    rate: int | None = row("", "at most SIZE bytes a second, each direction", group=TIME, kind=SIZE)
+    # --- Data
+    crlf: bool = row("C", "send LF as CRLF; CRLF stays CRLF", group=DATA)
+    telnet: bool = row(
+        "t", "refuse telnet options; keep telnet commands out of the output", group=DATA, excludes=("udp",)
+    )
+    lines: bool = row("", "UDP: each line of input is a datagram", group=DATA, needs=("udp",))
+    datagram_size: int | None = row(
+        "",
+        "UDP: cut input into datagrams of at most SIZE bytes",
+        group=DATA,
+        kind=SIZE,
+        needs=("udp",),
+        detail="The default is a datagram for each read, at most 65507 bytes.",
+    )
+    output: str | None = row("o", "write the session's bytes, both directions, to FILE", group=DATA, kind=FILE, nc="")
+    hex_dump: str | None = row(
+        "",
+        "write the session to FILE as hex, with direction, offset and text",
+        group=DATA,
+        kind=FILE,
+        nc="",
+        ncat="x",
+    )
+    append_output: bool = row("", "append to the files of -o and --hex-dump", group=DATA, needs=("output", "hex_dump"))
+    hash: str | None = row(
+        "",
+        "print the digest of what went each way at the end, such as sha256",
+        group=DATA,
+        kind=NAME,
+        detail="Any name that Python's hashlib knows and that has a fixed length.",
+    )
+    # --- Socket
+    recv_buffer: int | None = row("I", "receive buffer of the socket", group=SOCKET, kind=SIZE, ncat="")
+    send_buffer: int | None = row("O", "send buffer of the socket", group=SOCKET, kind=SIZE, ncat="")
+    tos: int | None = row(
+        "T", "type of service: lowdelay, ef, af21, cs3, ... or 0x00 to 0xff", group=SOCKET, kind=TOS, ncat=""
+    )
+    ttl: int | None = row("M", "TTL or hop limit of what we send", group=SOCKET, kind=HOPS, ncat="")
+    min_ttl: int | None = row("m", "drop packets that arrive with a lower TTL", group=SOCKET, kind=HOPS, ncat="")
+    debug_socket: bool = row("D", "set SO_DEBUG", group=SOCKET, ncat="")
+    keepalive: bool = row("", "let the system check that a silent peer still lives", group=SOCKET, excludes=("udp",))
+    keepalive_times: tuple[float, ...] | None = row(
+        "",
+        "the same, with its times: IDLE[,INTERVAL[,COUNT]]",
+        group=SOCKET,
+        kind=KEEPALIVE,
+        excludes=("udp",),
+    )
+    interface: str | None = row("", "use only the network interface NAME", group=SOCKET, kind=NAME)
+    # --- Listen
+    port_file: str | None = row(
+        "",
+        "write the bound port to FILE before accepting",
+        group=LISTEN,
+        kind=FILE,
+        needs=("listen",),
+        detail="The file appears complete or not at all. With port 0 this is how a script learns the number.",
+    )
+    # --- See
+    verbose: int = row("v", "say on stderr what happens; twice: more", group=SEE, kind=COUNTED)
+    version: bool = row("", "show the version and exit", group=SEE, kind=ACTION)
+    help: bool = row("h", "show this help and exit", group=SEE, kind=ACTION)
+
+    words: list[str]
+
+    def __init__(self, words: list[str] | None = None, **given: Any) -> None:
+        self.__dict__.update(DEFAULTS)
+        self.__dict__.update(given)
+        self.words = [] if words is None else words
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # it changes while it is parsed
+
+    def __repr__(self) -> str:
+        given = [f"{name}={value!r}" for name, value in self.__dict__.items() if value != DEFAULTS.get(name)]
+        return f"Options({', '.join(given)})"
+
+
+#: The rows in the order of declaration, which is the order of the documentation.
+TABLE: tuple[Opt, ...] = tuple(value for value in vars(Options).values() if isinstance(value, Opt))
+ROWS: dict[str, Opt] = {opt.attribute: opt for opt in TABLE}
+DEFAULTS: dict[str, Any] = {opt.attribute: opt.default for opt in TABLE if opt.kind is not ACTION}
+
+
+def given(options: Options) -> Iterator[Opt]:
+    """The rows that the command line has set."""
+    values = vars(options)
+    return (ROWS[name] for name, default in DEFAULTS.items() if values[name] != default)
+
+
+def check(options: Options) -> None:
+    """Read the `needs` and `excludes` columns.
+
+    Raises:
+        UsageFault: an option lacks what it needs, or meets what it excludes.
+    """
+    rows = list(given(options))
+    present = {opt.attribute for opt in rows}
+    for opt in rows:
+        if opt.needs and present.isdisjoint(opt.needs):
+            raise UsageFault(f"{_label(opt)} needs {' or '.join(_label(ROWS[need]) for need in opt.needs)}")
+        for other in opt.excludes:
+            if other in present:
+                raise UsageFault(f"{_label(opt)} does not go with {_label(ROWS[other])}")
+
+
+def _label(opt: Opt) -> str:
+    return "/".join(opt.spellings()[:2]) if opt.short else f"--{opt.name}"

@@ -1,0 +1,1 @@
+"""The runners: loop, flow, session, and the modes built from them."""

@@ -1,0 +1,78 @@
+"""Connect mode: dial, then relay; several ports one after another, as nc(1) does.
+
+Dialing is `net.dial`, relaying is `run.relay`: here is only their order and the messages.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pync.errors import OK, Fault
+from pync.net.dial import dial, dial_unix
+from pync.net.resolve import service_name
+from pync.run.relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pync.net.resolve import Address
+    from pync.options import Options
+    from pync.run.console import Console
+    from pync.wire.address import Target
+
+
+def run_client(target: Target, options: Options, console: Console) -> int:
+    """Connect to each port of the target in turn and relay; returns the exit code.
+
+    A port that cannot be reached does not count when another one could.
+    """
+    started = time.monotonic()
+    relay = Relay(options, console)
+    try:
+        if target.path is not None:
+            sock, address = dial_unix(target.path, options)
+            return relay.run(sock, announce(target.path, address, console), total=options.total_timeout)
+        return _each_port(target, options, console, relay, started)
+    finally:
+        relay.close()
+
+
+def _each_port(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:
+    assert target.host is not None
+    ports = list(target.ports)
+    if options.random_ports:
+        from random import shuffle
+
+        shuffle(ports)
+    reached: list[int] = []
+    unreached: list[int] = []
+    for number, port in enumerate(ports):
+        if number and options.interval is not None:
+            time.sleep(options.interval)
+        try:
+            sock, address = dial(target.host, port, options, console.note)
+        except Fault as fault:
+            console.fail(fault.text)
+            unreached.append(fault.code)
+            continue
+        name = announce(target.host, address, console)
+        reached.append(relay.run(sock, name, total=remaining(options, started)))
+    return max(reached) if reached else max(unreached, default=OK)
+
+
+def announce(host: str, address: Address, console: Console) -> str:
+    """Say with -v that the connection stands, in the words of nc(1); returns the peer's name for messages."""
+    if not address.port:
+        console.note(f"Connection to {address.host} succeeded!")
+        return address.host
+    shown = host if host == address.host else f"{host} ({address.host})"
+    if console.verbose:
+        service = service_name(address.port, address.protocol)
+        console.note(f"Connection to {shown} {address.port} port [{address.protocol}/{service}] succeeded!")
+    return f"{shown} port {address.port}"
+
+
+def remaining(options: Options, started: float) -> float | None:
+    """What is left of --total-timeout."""
+    if options.total_timeout is None:
+        return None
+    return max(0.0, options.total_timeout - (time.monotonic() - started))

@@ -1,0 +1,174 @@
+"""One direction of a session: source → stages → sink, one bounded buffer, and its end.
+
+A flow waits on the loop for whichever side holds it up, keeps to the pacers' budget, and reports
+its end once. What an end means for the other direction is the session's business.
+"""
+
+from __future__ import annotations
+
+from pync.net.move import DONE, MORE, NOT_JOINABLE, SOURCE_DRY, Copy, choose
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pync.net.endpoint import Endpoint
+    from pync.net.move import Mover, Stage
+    from pync.run.loop import Reactor, TimerHandle
+    from pync.wire.pacing import Pacer
+
+#: Steps a flow may take before the others get their turn.
+STEPS = 16
+NO_LIMIT = 1 << 40
+
+
+class Flow:
+    """Moves bytes one way until the end of data, an error, or `stop`."""
+
+    def __init__(
+        self,
+        loop: Reactor,
+        source: Endpoint,
+        sink: Endpoint,
+        *,
+        stages: Sequence[Stage] = (),
+        pacers: Sequence[Pacer] = (),
+        by_line: bool = False,
+        most_reads: int | None = None,
+    ) -> None:
+        self._loop = loop
+        self._source = source
+        self._sink = sink
+        self._stages = stages
+        self._pacers = pacers
+        self._by_line = by_line
+        self._most_reads = most_reads
+        self._mover: Mover = choose(source, sink, seen=bool(stages) or by_line) or self._copy()
+        self._moved_before = 0
+        self._watching = ""
+        self._timer: TimerHandle | None = None
+        self._held = 0
+        self.running = False
+        self.error: OSError | None = None
+        self.last_moved = loop.time()
+
+    def _copy(self) -> Copy:
+        return Copy(self._source, self._sink, self._stages, by_line=self._by_line)
+
+    @property
+    def moved(self) -> int:
+        """Bytes delivered to the sink."""
+        return self._moved_before + self._mover.moved
+
+    @property
+    def sink_to_blame(self) -> bool:
+        """With `error`: whether writing failed, not reading."""
+        return self._mover.sink_to_blame
+
+    @property
+    def read_enough(self) -> bool:
+        """Whether the flow ended because it had taken the reads it was allowed (-W)."""
+        return self._most_reads is not None and self._mover.reads >= self._most_reads
+
+    def start(self, on_end: Callable[[Flow], None]) -> None:
+        """Begin to move; `on_end` is called once, with `error` set where it was one."""
+        self._on_end = on_end
+        self.running = True
+        self._step()
+
+    def stop(self) -> None:
+        """Leave everything as it is; `on_end` is not called any more."""
+        self.running = False
+        self._watch("")
+        self._cancel_timer()
+
+    def hold(self) -> None:
+        """Stop moving until as many `release`s have come."""
+        self._held += 1
+        self._watch("")
+        self._cancel_timer()
+
+    def release(self) -> None:
+        self._held -= 1
+        if self.running and not self._held:
+            self._cancel_timer()
+            self._timer = self._loop.call_at(self._loop.time(), self._step)
+
+    def _step(self) -> None:
+        self._cancel_timer()
+        for _ in range(STEPS):
+            if not self.running or self._held:
+                return
+            limit, wake_at = self._budget()
+            if not limit:
+                self._sleep_until(wake_at)
+                return
+            state = self._move(limit)
+            if state != MORE:
+                self._settle(state)
+                return
+        # Not by waiting for readiness: a FIFO whose writers left before we came never reports it.
+        self._watch("")
+        self._timer = self._loop.call_at(self._loop.time(), self._step)
+
+    def _move(self, limit: int) -> str:
+        before = self._mover.moved
+        try:
+            state = self._mover.move(limit)
+        except OSError as error:
+            return self._failed(error)
+        count = self._mover.moved - before
+        if count:
+            self.last_moved = self._loop.time()
+            for pacer in self._pacers:
+                pacer.spent(count, self.last_moved, self._mover.at_boundary())
+        if self.read_enough and self._mover.at_boundary():
+            return DONE
+        return state
+
+    def _failed(self, error: OSError) -> str:
+        """A pair that the kernel cannot join is copied from here on; everything else is the end."""
+        if error.errno in NOT_JOINABLE and not isinstance(self._mover, Copy):
+            self._moved_before += self._mover.moved
+            self._mover = self._copy()
+            return MORE
+        self.error = error
+        return DONE
+
+    def _budget(self) -> tuple[int, float]:
+        if not self._pacers:
+            return NO_LIMIT, 0.0
+        now = self._loop.time()
+        limit = min(pacer.budget(now) for pacer in self._pacers)
+        return limit, max(pacer.next_at(now) for pacer in self._pacers)
+
+    def _settle(self, state: str) -> None:
+        if state == DONE:
+            self.stop()
+            self._on_end(self)
+        else:
+            self._watch(state)
+
+    def _watch(self, state: str) -> None:
+        """Wait for the side that holds the flow up, and for that side only."""
+        if state == self._watching:
+            return
+        if self._watching:
+            if self._watching == SOURCE_DRY:
+                self._loop.remove_reader(self._source.fd)
+            else:
+                self._loop.remove_writer(self._sink.fd)
+        self._watching = state
+        if state == SOURCE_DRY:
+            self._loop.add_reader(self._source.fd, self._step)
+        elif state:
+            self._loop.add_writer(self._sink.fd, self._step)
+
+    def _sleep_until(self, when: float) -> None:
+        self._watch("")
+        self._timer = self._loop.call_at(when, self._step)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

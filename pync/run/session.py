@@ -1,0 +1,202 @@
+"""Two flows over one connection: half-close, -q, idle and total limits, the one outcome.
+
+This is cli.md's table "End of data" in code: each situation has its method. Nothing here
+reads, writes or prints; whoever starts a session gets the outcome and speaks.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pync.errors import NETWORK, TIMEOUT, Fault, reason
+from pync.net.endpoint import in_background
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pync.net.endpoint import Endpoint
+    from pync.run.flow import Flow
+    from pync.run.loop import Reactor, TimerHandle
+
+
+class Policy:
+    """What the command line says about ends and limits; seconds, None for "no limit"."""
+
+    __slots__ = ("half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
+
+    def __init__(
+        self,
+        *,
+        half_close: bool = True,
+        hold_empty: bool = False,
+        quit_after: float | None = None,
+        send_only: bool = False,
+        idle: float | None = None,
+        total: float | None = None,
+    ) -> None:
+        self.half_close = half_close
+        self.hold_empty = hold_empty  # an input without a byte says nothing: keep our FIN back
+        self.quit_after = None if quit_after is None or quit_after < 0 else quit_after
+        self.send_only = send_only
+        self.idle = idle
+        self.total = total
+
+
+class Session:
+    """Joins `up` (our input to the peer; None where there is none) and `down` (the peer to our output)."""
+
+    def __init__(
+        self,
+        loop: Reactor,
+        peer: Endpoint,
+        up: Flow | None,
+        down: Flow,
+        policy: Policy,
+        *,
+        name: str = "peer",
+        terminal: bool = False,
+    ) -> None:
+        self._loop = loop
+        self._peer = peer
+        self._up = up
+        self._down = down
+        self._policy = policy
+        self._name = name  # the peer, for the messages
+        self._terminal = terminal
+        self._timers: dict[str, TimerHandle] = {}
+        self._input_open = up is not None
+        self._output_open = True
+        self._finished = False
+        self.fault: Fault | None = None
+        self.started = loop.time()
+
+    @property
+    def sent(self) -> int:
+        return self._up.moved if self._up else 0
+
+    @property
+    def received(self) -> int:
+        return self._down.moved
+
+    def start(self, on_finish: Callable[[Session], None]) -> None:
+        """Begin both directions; `on_finish` is called once, when nothing is left to do."""
+        self._on_finish = on_finish
+        if self._policy.total is not None:
+            self._timers["total"] = self._loop.call_at(self.started + self._policy.total, self._total_over)
+        if self._policy.idle is not None:
+            self._timers["idle"] = self._loop.call_at(self.started + self._policy.idle, self._look_for_silence)
+        self._down.start(self._down_ended)
+        if self._up is not None and not self._finished:
+            self._up.start(self._up_ended)
+
+    def finish(self, fault: Fault | None = None) -> None:
+        """End the session now; the first fault is the one that counts."""
+        if self._finished:
+            return
+        self._finished = True
+        self.fault = self.fault or fault
+        for flow in (self._up, self._down):
+            if flow is not None:
+                flow.stop()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._on_finish(self)
+
+    # --- our input ends
+
+    def _up_ended(self, up: Flow) -> None:
+        self._input_open = False
+        if up.error is None:
+            self._input_done(up)
+        elif up.sink_to_blame:
+            self._peer_stopped_listening(up.error)
+        elif up.error.errno == errno.EIO and (self._terminal or in_background(0)):
+            self._after_input()  # a terminal that is not ours to read: as with -d
+        else:
+            self.finish(Fault(f"read from standard input: {reason(up.error)}"))
+
+    def _input_done(self, up: Flow) -> None:
+        if self._policy.hold_empty and not up.moved:
+            self._after_input()
+            return
+        if self._policy.half_close:
+            self._peer.half_close()
+        if self._policy.quit_after is not None:
+            self._arm_quit(self._loop.time() + self._policy.quit_after)
+        self._after_input()
+
+    def _after_input(self) -> None:
+        if self._policy.send_only or not self._output_open:
+            self.finish()
+
+    def _peer_stopped_listening(self, error: OSError) -> None:
+        """What was read from our input cannot be delivered: not whole, whatever the peer still sends."""
+        self.fault = self.fault or self._lost(error)
+        if not self._output_open:
+            self.finish()
+
+    # --- the peer's data ends
+
+    def _down_ended(self, down: Flow) -> None:
+        self._output_open = False
+        if down.error is not None:
+            self._receiving_failed(down)
+        elif down.read_enough or self._terminal or not self._input_open:
+            self.finish()
+        elif self._policy.quit_after is not None:
+            self._quit_when_input_silent()
+
+    def _receiving_failed(self, down: Flow) -> None:
+        error = down.error
+        assert error is not None
+        if not down.sink_to_blame:
+            self.finish(self._lost(error))
+        elif error.errno == errno.EPIPE:
+            self.finish()  # whoever reads our output has enough
+        else:
+            self.finish(Fault(f"write to standard output: {reason(error)}"))
+
+    def output_closed(self) -> None:
+        """The reader of our output is gone, noticed while nothing was to be written."""
+        self.finish()
+
+    # --- time
+
+    def _arm_quit(self, when: float) -> None:
+        if "quit" in self._timers:
+            self._timers["quit"].cancel()
+        self._timers["quit"] = self._loop.call_at(when, self._quit)
+
+    def _quit(self) -> None:
+        if self._input_open:
+            self._quit_when_input_silent()
+        else:
+            self.finish()
+
+    def _quit_when_input_silent(self) -> None:
+        """The peer has ended and our input is open: leave when it says nothing for -q."""
+        assert self._up is not None
+        assert self._policy.quit_after is not None
+        due = max(self._up.last_moved, self._down.last_moved) + self._policy.quit_after
+        if due <= self._loop.time():
+            self.finish()
+        else:
+            self._arm_quit(due)
+
+    def _look_for_silence(self) -> None:
+        assert self._policy.idle is not None
+        last = max(flow.last_moved for flow in (self._up, self._down) if flow is not None)
+        due = last + self._policy.idle
+        if due <= self._loop.time():
+            self.finish(Fault(f"{self._name}: no data for {self._policy.idle:g} s: timed out", TIMEOUT))
+        else:
+            self._timers["idle"] = self._loop.call_at(due, self._look_for_silence)
+
+    def _total_over(self) -> None:
+        self.finish(Fault(f"{self._name}: not done after {self._policy.total:g} s: timed out", TIMEOUT))
+
+    def _lost(self, error: OSError) -> Fault:
+        """What to say when the connection broke before both directions were done."""
+        code = TIMEOUT if error.errno == errno.ETIMEDOUT else NETWORK
+        return Fault(f"connection with {self._name} lost: {reason(error)}", code)

@@ -1,0 +1,197 @@
+"""From the options to what each direction's bytes pass through: -C, -t, -o, --hex-dump, --hash.
+
+The codecs live in `wire`; here they are given their files and their way back to the peer.
+Without any of these options the lists are empty, and the zero-copy movers stay in use.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pync.errors import Fault, reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pync.net.endpoint import SocketEndpoint
+    from pync.net.move import Stage
+    from pync.options import Options
+    from pync.run.flow import Flow
+    from pync.run.loop import Reactor
+    from pync.wire.digest import Digest
+    from pync.wire.telnet import Telnet
+
+    class Tap(Protocol):
+        """Sees bytes and says what to write down about them."""
+
+        def see(self, data: bytes) -> bytes: ...
+
+
+class LogFile:
+    """A file that a tap writes to, shared by both directions; unbuffered, so that nothing is held back."""
+
+    def __init__(self, path: str, append: bool) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+        self._path = path
+        try:
+            self._fd = os.open(path, flags, 0o666)
+        except OSError as error:
+            raise Fault(f"open {path}: {reason(error)}") from None
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            raise Fault(f"write {self._path}: {reason(error)}") from None
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class Raw:
+    """The tap of -o: the bytes as they are."""
+
+    def see(self, data: bytes) -> bytes:
+        return data
+
+
+class Tapped:
+    """A stage that shows the bytes to a tap and passes them on unchanged."""
+
+    def __init__(self, tap: Tap, write: Callable[[bytes], None] | None = None) -> None:
+        self._tap = tap
+        self._write = write
+
+    def feed(self, data: bytes) -> bytes:
+        record = self._tap.see(data)
+        if self._write is not None:
+            self._write(record)
+        return data
+
+    def end(self) -> bytes:
+        return b""
+
+
+class Refusal:
+    """The stage of -t: takes the commands out, and answers them over the peer's own socket.
+
+    Answers are not data of our input: they may stand between any two bytes of it (RFC 854). One
+    that the socket does not take at once holds the flow, so that a peer that asks and never
+    reads cannot make us remember more than one chunk's answers.
+    """
+
+    def __init__(self, telnet: Telnet, peer: SocketEndpoint, loop: Reactor) -> None:
+        self._telnet = telnet
+        self._peer = peer
+        self._loop = loop
+        self._unsent = b""
+        self._wake_fd = -1
+        self.flow: Flow | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        onward, reply = self._telnet.feed(data)
+        if reply:
+            self._unsent += reply
+            self._send()
+        return onward
+
+    def end(self) -> bytes:
+        self.close()
+        return b""
+
+    def close(self) -> None:
+        if self._wake_fd >= 0:
+            self._loop.remove_writer(self._wake_fd)
+            os.close(self._wake_fd)
+            self._wake_fd = -1
+
+    def _send(self) -> None:
+        try:
+            count = self._peer.write(self._unsent)
+        except OSError:
+            count = len(self._unsent)  # our side is closed already: nobody takes answers any more
+        self._unsent = self._unsent[count or 0 :]
+        if self._unsent and self._wake_fd < 0:
+            self._hold()
+        elif not self._unsent and self._wake_fd >= 0:
+            self.close()
+            assert self.flow is not None
+            self.flow.release()
+
+    def _hold(self) -> None:
+        # A descriptor of its own: the other direction may be waiting for the socket's one too.
+        self._wake_fd = os.dup(self._peer.fd)
+        self._loop.add_writer(self._wake_fd, self._send)
+        assert self.flow is not None
+        self.flow.hold()
+
+
+class Taps:
+    """What looks at the session, opened once for a whole run: the log files and the digests."""
+
+    def __init__(self, options: Options) -> None:
+        self._files: list[LogFile] = []
+        self._sent: list[Stage] = []
+        self._received: list[Stage] = []
+        self._digests: list[tuple[str, Digest]] = []
+        if options.output is not None:
+            log = self._open(options.output, options.append_output)
+            self._add(Tapped(Raw(), log.write), Tapped(Raw(), log.write))
+        if options.hex_dump is not None:
+            from pync.wire.hexdump import RECEIVED, SENT, HexDump
+
+            log = self._open(options.hex_dump, options.append_output)
+            self._add(Tapped(HexDump(SENT), log.write), Tapped(HexDump(RECEIVED), log.write))
+        if options.hash is not None:
+            from pync.wire.digest import Digest
+
+            sent, received = Digest(options.hash), Digest(options.hash)
+            self._digests = [("sent", sent), ("received", received)]
+            self._add(Tapped(sent), Tapped(received))
+
+    def sent(self) -> list[Stage]:
+        return list(self._sent)
+
+    def received(self) -> list[Stage]:
+        return list(self._received)
+
+    def digests(self) -> list[str]:
+        """A line for each direction: name, direction, digest."""
+        return [f"{digest.name} {direction} {digest.hexdigest()}" for direction, digest in self._digests]
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+        self._files.clear()
+
+    def _open(self, path: str, append: bool) -> LogFile:
+        file = LogFile(path, append)
+        self._files.append(file)
+        return file
+
+    def _add(self, sent: Stage, received: Stage) -> None:
+        self._sent.append(sent)
+        self._received.append(received)
+
+
+def upward(options: Options, taps: Taps) -> list[Stage]:
+    """What our input passes through on its way to the peer."""
+    stages = taps.sent()
+    if options.crlf:
+        from pync.wire.newlines import Crlf
+
+        stages.insert(0, Crlf())
+    return stages
+
+
+def refusal(options: Options, peer: SocketEndpoint, loop: Reactor) -> Refusal | None:
+    """The telnet stage, where -t asks for it."""
+    if not options.telnet:
+        return None
+    from pync.wire.telnet import Telnet
+
+    return Refusal(Telnet(), peer, loop)

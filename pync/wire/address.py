@@ -1,0 +1,140 @@
+"""How addresses and ports are written: `host:port`, `[v6]:port`, `20-25,80`, service names.
+
+Text in, values out: no look-up is made here and no socket known. What a name or a service
+resolves to is the business of `net.resolve`.
+"""
+
+from __future__ import annotations
+
+from pync.errors import UsageFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pync.options import Options
+
+HIGHEST_PORT = 65535
+
+
+class Target:
+    """What the operands name: a host (None: every address) with its ports, or a unix path.
+
+    A port is a number, or a text that is taken for the name of a service.
+    """
+
+    __slots__ = ("host", "path", "ports")
+
+    def __init__(self, host: str | None = None, ports: list[int | str] | None = None, path: str | None = None) -> None:
+        self.host = host
+        self.ports = ports or []
+        self.path = path
+
+
+def target(options: Options) -> Target:
+    """What the operands of the command line name, by the rules of the mode.
+
+    Raises:
+        UsageFault: too few or too many words, or a port that cannot be one.
+    """
+    if options.unix:
+        return Target(path=_path(options.words))
+    return _listen_target(options) if options.listen else _connect_target(options.words)
+
+
+def _path(words: list[str]) -> str:
+    if len(words) != 1:
+        raise UsageFault("a unix-domain socket takes one operand: its path")
+    if words[0] in ("", "@"):
+        raise UsageFault("the path of a unix-domain socket may not be empty")
+    return words[0]
+
+
+def _connect_target(words: list[str]) -> Target:
+    if not words:
+        raise UsageFault("missing operands: pync HOST PORT, or pync -l PORT")
+    if len(words) == 1:
+        words = split_host_port(words[0])
+        if len(words) == 1:
+            raise UsageFault(f"missing port behind host '{words[0]}'")
+    host, *port_words = words
+    return Target(strip_brackets(host), [port for word in port_words for port in parse_ports(word)])
+
+
+def _listen_target(options: Options) -> Target:
+    words = list(options.words)
+    if options.source_port is not None:
+        words.append(options.source_port)
+    elif len(words) == 1:
+        words = split_host_port(words[0])
+    if options.source is not None:
+        words.insert(0, options.source)
+    if not words:
+        raise UsageFault("missing port: pync -l [HOST] PORT")
+    if len(words) > 2:
+        raise UsageFault(f"one address and one port to listen on, not {' and '.join(repr(word) for word in words)}")
+    *hosts, port_word = words
+    ports = parse_ports(port_word)
+    if len(ports) > 1:
+        raise UsageFault(f"'{port_word}': -l takes one port")
+    return Target(strip_brackets(hosts[0]) if hosts else None, ports)
+
+
+def split_host_port(word: str) -> list[str]:
+    """`host:80`, `[::1]:80` → host and port; anything else, such as `::1`, stays one word."""
+    if word.startswith("["):
+        host, _, rest = word.partition("]")
+        return [f"{host}]", rest[1:]] if rest.startswith(":") else [word]
+    return word.split(":") if word.count(":") == 1 else [word]
+
+
+def strip_brackets(host: str) -> str:
+    """`[::1]` → `::1`."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not bare:
+        raise UsageFault("the host may not be empty")
+    return bare
+
+
+def parse_ports(word: str) -> list[int | str]:
+    """`80`, `20-30`, `22,80,443`, `ssh` and mixtures of them, in the order written.
+
+    Raises:
+        UsageFault: naming the port that cannot be one.
+    """
+    ports: list[int | str] = []
+    for part in word.split(","):
+        low, dash, high = part.partition("-")
+        if dash and is_number(low) and is_number(high):
+            ports.extend(_range(part, _port(low), _port(high)))
+        else:
+            ports.append(_port(part) if is_number(part) else _service(part))
+    return ports
+
+
+def is_number(text: str) -> bool:
+    """Decimal digits of ASCII and nothing else."""
+    return text.isascii() and text.isdigit()
+
+
+def _range(part: str, low: int, high: int) -> range:
+    if low > high:
+        raise UsageFault(f"port range '{part}' runs backwards")
+    return range(low, high + 1)
+
+
+def _port(digits: str) -> int:
+    if len(digits) > 5 or int(digits) > HIGHEST_PORT:
+        raise UsageFault(f"port '{digits}' is not in 0 to {HIGHEST_PORT}")
+    return int(digits)
+
+
+def _service(name: str) -> str:
+    """A text that could name a service (RFC 6335, section 5.1): it holds a letter."""
+    plain = name.replace("-", "").replace("_", "").replace(".", "").replace("+", "").replace("/", "")
+    if not (plain.isascii() and plain.isalnum() and not plain.isdigit()):
+        raise UsageFault(f"'{name}' is no port: write 0 to {HIGHEST_PORT}, 20-30, 22,80 or a service name")
+    return name
+
+
+def join_host_port(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

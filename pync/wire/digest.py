@@ -1,0 +1,37 @@
+"""The digest of a direction's bytes (--hash): updated as they pass, read at the end.
+
+Which directions there are, and who prints the digest, is not decided here. hashlib is loaded only
+when a digest was asked for.
+"""
+
+from __future__ import annotations
+
+from pync.errors import UsageFault
+
+
+class Digest:
+    """A running digest by one of hashlib's names.
+
+    Raises:
+        UsageFault: no such digest, or one without a length of its own (the SHAKEs).
+    """
+
+    def __init__(self, name: str) -> None:
+        import hashlib
+
+        try:
+            self._hash = hashlib.new(name, usedforsecurity=False)
+        except ValueError:
+            raise UsageFault(f"Invalid value for '--hash': no digest is called '{name}'") from None
+        if not self._hash.digest_size:
+            raise UsageFault(f"Invalid value for '--hash': '{name}' has no fixed length")
+        self.name = name
+
+    def see(self, data: bytes) -> bytes:
+        """Take a piece in; there is nothing to write until the end."""
+        self._hash.update(data)
+        return b""
+
+    def hexdigest(self) -> str:
+        """The digest of everything seen so far."""
+        return self._hash.hexdigest()
