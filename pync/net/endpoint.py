@@ -20,21 +20,23 @@ if TYPE_CHECKING:
     class Endpoint(Protocol):
         """`read_into` and `write` give the number of bytes, or None where waiting is needed.
 
-        0 read is the end of data. `pollable` is False for what is always ready and what
-        epoll(7) refuses: regular files, /dev/null.
+        0 read is the end of data, but for datagrams, which have none. `pollable` is False for what
+        is always ready and what epoll(7) refuses: regular files, /dev/null. An `fd` of -1 says
+        that readiness cannot be awaited: try again soon.
         """
 
         kind: str
-        fd: int
         pollable: bool
 
+        @property
+        def fd(self) -> int: ...
         def read_into(self, buffer: memoryview) -> int | None: ...
         def write(self, data: memoryview | bytes) -> int | None: ...
         def half_close(self) -> None: ...
         def close(self) -> None: ...
 
 
-SOCKET, PIPE, TTY, FILE, NOTHING = "socket", "pipe", "tty", "file", "nothing"
+SOCKET, PIPE, TTY, FILE, DATAGRAM, NOTHING = "socket", "pipe", "tty", "file", "datagram", "nothing"
 
 #: What a pipe is grown to for bulk data: the most an unprivileged user may ask for (pipe(7)).
 LARGE_PIPE = 1 << 20

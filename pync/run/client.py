@@ -65,10 +65,14 @@ def announce(host: str, address: Address, console: Console) -> str:
         console.note(f"Connection to {address.host} succeeded!")
         return address.host
     shown = host if host == address.host else f"{host} ({address.host})"
-    if console.verbose:
-        service = service_name(address.port, address.protocol)
-        console.note(f"Connection to {shown} {address.port} port [{address.protocol}/{service}] succeeded!")
+    console.note(f"Connection to {shown} {port_words(address.port, address.protocol, console)} succeeded!")
     return f"{shown} port {address.port}"
+
+
+def port_words(port: int, protocol: str, console: Console) -> str:
+    """`10000 port [tcp/*]`; the service is looked up only where somebody reads it."""
+    service = service_name(port, protocol) if console.verbose else "*"
+    return f"{port} port [{protocol}/{service}]"
 
 
 def remaining(options: Options, started: float) -> float | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Steps a flow may take before the others get their turn.
 STEPS = 16
 NO_LIMIT = 1 << 40
+#: Seconds until the next attempt where readiness cannot be awaited.
+SOON = 0.01
 
 
 class Flow:
@@ -46,6 +48,7 @@ class Flow:
         self._mover: Mover = choose(source, sink, seen=bool(stages) or by_line) or self._copy()
         self._moved_before = 0
         self._watching = ""
+        self._watched_fd = -1
         self._timer: TimerHandle | None = None
         self._held = 0
         self.running = False
@@ -112,13 +115,13 @@ class Flow:
         self._timer = self._loop.call_at(self._loop.time(), self._step)
 
     def _move(self, limit: int) -> str:
-        before = self._mover.moved
+        before, reads = self._mover.moved, self._mover.reads
         try:
             state = self._mover.move(limit)
         except OSError as error:
             return self._failed(error)
         count = self._mover.moved - before
-        if count:
+        if count or self._mover.reads > reads:
             self.last_moved = self._loop.time()
             for pacer in self._pacers:
                 pacer.spent(count, self.last_moved, self._mover.at_boundary())
@@ -151,18 +154,18 @@ class Flow:
 
     def _watch(self, state: str) -> None:
         """Wait for the side that holds the flow up, and for that side only."""
-        if state == self._watching:
+        fd = (self._source if state == SOURCE_DRY else self._sink).fd if state else -1
+        if (state, fd) == (self._watching, self._watched_fd) and fd >= 0:
             return
-        if self._watching:
-            if self._watching == SOURCE_DRY:
-                self._loop.remove_reader(self._source.fd)
-            else:
-                self._loop.remove_writer(self._sink.fd)
-        self._watching = state
-        if state == SOURCE_DRY:
-            self._loop.add_reader(self._source.fd, self._step)
+        if self._watched_fd >= 0:
+            remove = self._loop.remove_reader if self._watching == SOURCE_DRY else self._loop.remove_writer
+            remove(self._watched_fd)
+        self._watching, self._watched_fd = state, fd
+        if fd >= 0:
+            add = self._loop.add_reader if state == SOURCE_DRY else self._loop.add_writer
+            add(fd, self._step)
         elif state:
-            self._loop.add_writer(self._sink.fd, self._step)
+            self._timer = self._loop.call_at(self._loop.time() + SOON, self._step)
 
     def _sleep_until(self, when: float) -> None:
         self._watch("")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
-from pync.net.endpoint import in_background
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 class Policy:
     """What the command line says about ends and limits; seconds, None for "no limit"."""
 
-    __slots__ = ("half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
+    __slots__ = ("by_silence", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
 
     def __init__(
         self,
@@ -31,6 +30,7 @@ class Policy:
         half_close: bool = True,
         hold_empty: bool = False,
         quit_after: float | None = None,
+        by_silence: bool = False,
         send_only: bool = False,
         idle: float | None = None,
         total: float | None = None,
@@ -38,6 +38,7 @@ class Policy:
         self.half_close = half_close
         self.hold_empty = hold_empty  # an input without a byte says nothing: keep our FIN back
         self.quit_after = None if quit_after is None or quit_after < 0 else quit_after
+        self.by_silence = by_silence  # `quit_after` is one of silence: datagrams have no end
         self.send_only = send_only
         self.idle = idle
         self.total = total
@@ -111,7 +112,7 @@ class Session:
             self._input_done(up)
         elif up.sink_to_blame:
             self._peer_stopped_listening(up.error)
-        elif up.error.errno == errno.EIO and (self._terminal or in_background(0)):
+        elif up.error.errno == errno.EIO and self._terminal:
             self._after_input()  # a terminal that is not ours to read: as with -d
         else:
             self.finish(Fault(f"read from standard input: {reason(up.error)}"))
@@ -124,7 +125,13 @@ class Session:
             self._peer.half_close()
         if self._policy.quit_after is not None:
             self._arm_quit(self._loop.time() + self._policy.quit_after)
+            self._silence_is_the_end()
         self._after_input()
+
+    def _silence_is_the_end(self) -> None:
+        """With datagrams, silence after our input is how a session ends well: no failure."""
+        if self._policy.by_silence and "idle" in self._timers:
+            self._timers.pop("idle").cancel()
 
     def _after_input(self) -> None:
         if self._policy.send_only or not self._output_open:
@@ -145,7 +152,7 @@ class Session:
         elif down.read_enough or self._terminal or not self._input_open:
             self.finish()
         elif self._policy.quit_after is not None:
-            self._quit_when_input_silent()
+            self._quit_when_silent()
 
     def _receiving_failed(self, down: Flow) -> None:
         error = down.error
@@ -169,13 +176,13 @@ class Session:
         self._timers["quit"] = self._loop.call_at(when, self._quit)
 
     def _quit(self) -> None:
-        if self._input_open:
-            self._quit_when_input_silent()
+        if self._input_open or self._policy.by_silence:
+            self._quit_when_silent()
         else:
             self.finish()
 
-    def _quit_when_input_silent(self) -> None:
-        """The peer has ended and our input is open: leave when it says nothing for -q."""
+    def _quit_when_silent(self) -> None:
+        """Leave when nothing has moved for -q: the peer has ended and our input may never, or there are no ends."""
         assert self._up is not None
         assert self._policy.quit_after is not None
         due = max(self._up.last_moved, self._down.last_moved) + self._policy.quit_after

@@ -185,6 +185,11 @@ def upward(options: Options, taps: Taps) -> list[Stage]:
         from pync.wire.newlines import Crlf
 
         stages.insert(0, Crlf())
+    if options.udp and (options.lines or options.interval is not None):
+        from pync.net.datagram import LARGEST
+        from pync.wire.lines import WholeLines
+
+        stages.insert(0, WholeLines(options.datagram_size or LARGEST))
     return stages
 
 
