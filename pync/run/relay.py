@@ -9,8 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.errors import NETWORK, OK
-from pync.net.datagram import LARGEST, DatagramSink, DatagramSource
+from pync.errors import OK
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
 from pync.run.flow import Flow
 from pync.run.loop import Loop
@@ -23,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pync.net.datagram import Datagrams
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
@@ -32,20 +30,17 @@ if TYPE_CHECKING:
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).
 PARTING = 1.0
-#: Seconds of silence after our input that end a datagram session (-q, or -w, says otherwise).
-DATAGRAM_SILENCE = 1.0
 
 
 class Relay:
-    """Joins connections to the standard streams, one after another."""
+    """Joins connections to the standard streams, one after another. `run.udp` does it with datagrams."""
 
     def __init__(self, options: Options, console: Console) -> None:
-        self._options = options
-        self._console = console
+        self.options = options
+        self.console = console
         self._taps = Taps(options)
-        self._input = None if options.no_stdin or options.recv_only else console.input()
+        self.input = None if options.no_stdin or options.recv_only else console.input()
         self._output = NothingEndpoint() if options.send_only else console.output()
-        self._held_input: Flow | None = None
 
     def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
         """Relay a stream until both directions are done; closes `sock`.
@@ -55,48 +50,19 @@ class Relay:
         """
         loop = Loop()
         peer = SocketEndpoint(sock)
-        telnet = refusal(self._options, peer, loop)
-        down = self._downward(loop, peer, [telnet] if telnet else [])
+        telnet = refusal(self.options, peer, loop)
+        down = self.downward(loop, peer, [telnet] if telnet else [])
         if telnet:
             telnet.flow = down
-        up = self._upward(loop, peer)
-        session = self._session(loop, peer, up, down, self._stream_policy(total), name)
+        up = self.upward(loop, peer)
+        session = self.session(loop, peer, up, down, self._stream_policy(total), name)
         try:
-            return self._converse(loop, session)
+            return self.converse(loop, session)
         finally:
             part(sock, orderly=session.fault is None)
 
-    def run_datagrams(self, datagrams: Datagrams, name: str, *, total: float | None, waiting: bool) -> int:
-        """Relay datagrams until our input and then the peer are silent; closes the sockets.
-
-        `waiting` says that there is no peer yet: our input is left alone until `peer_known`.
-        Returns the exit code: 1 where the only thing heard of the peer was a refusal, or where
-        something could not be sent.
-        """
-        loop = Loop()
-        source = DatagramSource(datagrams)
-        sink = DatagramSink(datagrams, self._options.datagram_size or LARGEST)
-        down = self._downward(loop, source, [])
-        up = self._upward(loop, sink)
-        self._held_input = up if waiting else None
-        if self._held_input:
-            self._held_input.hold()
-        session = self._session(loop, source, up, down, self._datagram_policy(total), name)
-        try:
-            code = self._converse(loop, session, unsent=lambda: datagrams.unsent)
-            if up is not None and not up.moved and not self._options.listen:
-                self._console.note("nothing was sent: our input was empty")
-        finally:
-            source.close()
-        return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
-
-    def peer_known(self) -> None:
-        """The first datagram has come to a listener: now there is somebody to send our input to."""
-        if self._held_input is not None:
-            self._held_input.release()
-            self._held_input = None
-
-    def _converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
+    def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
+        """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""
         self._watch_output(loop, session)
         started = time.monotonic()
         try:
@@ -107,72 +73,57 @@ class Relay:
             self._summarize(session.sent - unsent(), session.received, time.monotonic() - started)
         if session.fault is None:
             return OK
-        self._console.fail(session.fault.text)
+        self.console.fail(session.fault.text)
         return session.fault.code
 
     def close(self) -> None:
         """Print the digests, close the log files."""
         for line in self._taps.digests():
-            self._console.say(line)
+            self.console.say(line)
         self._taps.close()
 
-    def _session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
-        terminal = self._input is not None and self._input.kind == TTY
+    def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
+        terminal = self.input is not None and self.input.kind == TTY
         return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
 
-    def _downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
+    def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
         return Flow(
             loop,
             source,
             self._output,
             stages=[*first, *self._taps.received()],
             pacers=self._pacers(loop, upward=False),
-            most_reads=self._options.recv_limit,
+            most_reads=self.options.recv_limit,
         )
 
-    def _upward(self, loop: Loop, sink: Endpoint) -> Flow | None:
-        if self._input is None:
+    def upward(self, loop: Loop, sink: Endpoint) -> Flow | None:
+        if self.input is None:
             return None
         return Flow(
             loop,
-            self._input,
+            self.input,
             sink,
-            stages=upward(self._options, self._taps),
+            stages=upward(self.options, self._taps),
             pacers=self._pacers(loop, upward=True),
-            by_line=self._options.interval is not None or self._options.lines,
+            by_line=self.options.interval is not None or self.options.lines,
         )
 
     def _stream_policy(self, total: float | None) -> Policy:
-        options = self._options
+        options = self.options
         return Policy(
             half_close=not options.no_shutdown,
             hold_empty=options.listen,
             quit_after=options.quit_after,
             send_only=options.send_only,
-            idle=self._idle(),
+            idle=self.idle(),
             total=total,
         )
 
-    def _datagram_policy(self, total: float | None) -> Policy:
-        options = self._options
-        patience = DATAGRAM_SILENCE if options.timeout is None else options.timeout
-        if self._input is not None and self._input.kind == TTY:
-            patience = -1.0
-        return Policy(
-            half_close=False,
-            hold_empty=options.listen,
-            quit_after=patience if options.quit_after is None else options.quit_after,
-            by_silence=True,
-            send_only=options.send_only,
-            idle=self._idle(),
-            total=total,
-        )
-
-    def _idle(self) -> float | None:
-        return self._options.timeout if self._options.idle_timeout is None else self._options.idle_timeout
+    def idle(self) -> float | None:
+        return self.options.timeout if self.options.idle_timeout is None else self.options.idle_timeout
 
     def _pacers(self, loop: Loop, *, upward: bool) -> list[Pacer]:
-        options = self._options
+        options = self.options
         pacers: list[Pacer] = []
         if options.rate is not None:
             pacers.append(Rate(options.rate, loop.time()))
@@ -190,7 +141,7 @@ class Relay:
 
     def _summarize(self, sent: int, received: int, seconds: float) -> None:
         speed = format_size((sent + received) / seconds if seconds else 0)
-        self._console.note(f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)")
+        self.console.note(f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)")
 
 
 def part(sock: socket.socket, *, orderly: bool) -> None:

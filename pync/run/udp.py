@@ -9,24 +9,93 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.errors import UsageFault
-from pync.net.datagram import Datagrams, Peer, dial_datagrams, listening_datagrams, unix_datagrams
+from pync.errors import NETWORK, OK, UsageFault
+from pync.net.datagram import (
+    LARGEST,
+    Datagrams,
+    DatagramSink,
+    DatagramSource,
+    Peer,
+    dial_datagrams,
+    listening_datagrams,
+    unix_datagrams,
+)
 from pync.net.dial import dial_unix
+from pync.net.endpoint import TTY
 from pync.run.accept import open_listener
 from pync.run.client import remaining
+from pync.run.loop import Loop
 from pync.run.relay import Relay
+from pync.run.session import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pync.options import Options
     from pync.run.console import Console
+    from pync.run.flow import Flow
     from pync.wire.address import Target
+
+#: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
+SILENCE = 1.0
+
+
+class DatagramRelay(Relay):
+    """Joins datagrams to the standard streams."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        super().__init__(options, console)
+        self._held_input: Flow | None = None
+
+    def run_datagrams(self, datagrams: Datagrams, name: str, *, total: float | None, waiting: bool) -> int:
+        """Relay datagrams until our input and then the peer are silent; closes the sockets.
+
+        `waiting` says that there is no peer yet: our input is left alone until `peer_known`.
+        Returns the exit code: 1 where the only thing heard of the peer was a refusal, or where
+        something could not be sent.
+        """
+        loop = Loop()
+        source = DatagramSource(datagrams)
+        sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
+        down = self.downward(loop, source, [])
+        up = self.upward(loop, sink)
+        self._held_input = up if waiting else None
+        if self._held_input:
+            self._held_input.hold()
+        session = self.session(loop, source, up, down, self._policy(total), name)
+        try:
+            code = self.converse(loop, session, unsent=lambda: datagrams.unsent)
+            if up is not None and not up.moved and not self.options.listen:
+                self.console.note("nothing was sent: our input was empty")
+        finally:
+            source.close()
+        return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
+
+    def peer_known(self) -> None:
+        """The first datagram has come to a listener: now there is somebody to send our input to."""
+        if self._held_input is not None:
+            self._held_input.release()
+            self._held_input = None
+
+    def _policy(self, total: float | None) -> Policy:
+        options = self.options
+        patience = SILENCE if options.timeout is None else options.timeout
+        if self.input is not None and self.input.kind == TTY:
+            patience = -1.0
+        return Policy(
+            half_close=False,
+            hold_empty=options.listen,
+            quit_after=patience if options.quit_after is None else options.quit_after,
+            by_silence=True,
+            send_only=options.send_only,
+            idle=self.idle(),
+            total=total,
+        )
 
 
 def run_udp(target: Target, options: Options, console: Console) -> int:
     """Exchange datagrams with the target, or with whoever sends to it; returns the exit code."""
     started = time.monotonic()
-    relay = Relay(options, console)
+    relay = DatagramRelay(options, console)
     try:
         if options.listen:
             return _listen(target, options, console, relay, started)
@@ -37,7 +106,7 @@ def run_udp(target: Target, options: Options, console: Console) -> int:
         relay.close()
 
 
-def _converse(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:
+def _converse(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
     if target.path is not None:
         sock, address = dial_unix(target.path, options)
         datagrams = unix_datagrams(sock, address.host, console.fail)
@@ -49,7 +118,7 @@ def _converse(target: Target, options: Options, console: Console, relay: Relay, 
     return relay.run_datagrams(datagrams, datagrams.peer.name, total=remaining(options, started), waiting=False)
 
 
-def _listen(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:
+def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
     listener = open_listener(target, options, console)
 
     def received(peer: Peer) -> None:
