@@ -149,7 +149,8 @@ def _set_send_timeout(sock: socket.socket, seconds: float) -> None:
 
 def connect_limit(options: Options) -> float | None:
     """Seconds for each address, None where the system decides."""
-    return options.timeout if options.connect_timeout is None else options.connect_timeout
+    limit = options.timeout if options.connect_timeout is None else options.connect_timeout
+    return min((seconds for seconds in (limit, options.total_timeout) if seconds is not None), default=None)
 
 
 def candidates(host: str, port: int | str, options: Options) -> list[Address]:

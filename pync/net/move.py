@@ -66,12 +66,16 @@ class Copy:
         self._boundary = True
         self._small_pipe = PIPE in (source.kind, sink.kind)
         self._zero_is_end = source.kind != DATAGRAM
+        self._cuttable = sink.kind != DATAGRAM
         self.moved = 0
         self.reads = 0
         self.sink_to_blame = False
 
     def move(self, limit: int) -> str:
-        """Read unless something is still to be written, then write at most `limit` bytes."""
+        """Read unless something is still to be written, then write at most `limit` bytes.
+
+        A datagram is never cut by the limit: it leaves whole, or waits.
+        """
         if not self._pending:
             if self._ended:
                 return DONE
@@ -96,6 +100,7 @@ class Copy:
             self._ended = True
         if self._stages:
             self._pending = memoryview(self._through_stages(bytes(self._pending)))
+        self._boundary = not self._pending
 
     def _through_stages(self, data: bytes) -> bytes:
         for stage in self._stages:
@@ -106,7 +111,9 @@ class Copy:
 
     def _write(self, limit: int) -> str:
         self.sink_to_blame = True
-        data = self._unit()[:limit]
+        data = self._unit()
+        if self._cuttable:
+            data = data[:limit]
         count = self._sink.write(data)
         if count is None:
             return SINK_FULL
@@ -185,7 +192,7 @@ class Sendfile:
         except BlockingIOError:
             return SINK_FULL
         except OSError as error:
-            self.sink_to_blame = error.errno not in (errno.EIO, errno.EISDIR)
+            self.sink_to_blame = error.errno not in (errno.EIO, errno.EISDIR, errno.EBADF)
             raise
         if not count:
             return DONE

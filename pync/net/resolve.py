@@ -100,7 +100,7 @@ def resolve(
         found = socket.getaddrinfo(_encoded(host), number, family, kind, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
-        raise Fault(f"{host}: {cause}", USAGE) from None
+        raise Fault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}', USAGE) from None
     return [Address(family, kind, sockaddr) for family, _, _, _, sockaddr in found]
 
 

@@ -40,7 +40,7 @@ def run_listener(target: Target, options: Options, console: Console) -> int:
                     for waiting in listener.sockets:
                         waiting.close()
                 code = relay.run(sock, name, total=remaining(options, started))
-                if not options.keep_open:
+                if not options.keep_open or relay.output_gone:
                     return code
         finally:
             listener.close()

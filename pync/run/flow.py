@@ -6,7 +6,7 @@ its end once. What an end means for the other direction is the session's busines
 
 from __future__ import annotations
 
-from pync.net.move import DONE, MORE, NOT_JOINABLE, SOURCE_DRY, Copy, choose
+from pync.net.move import DONE, MORE, NOT_JOINABLE, SINK_FULL, SOURCE_DRY, Copy, choose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Flow:
         self._watched_fd = -1
         self._timer: TimerHandle | None = None
         self._held = 0
+        self.pausing = False
         self.running = False
         self.error: OSError | None = None
         self.last_moved = loop.time()
@@ -67,6 +68,11 @@ class Flow:
     def sink_to_blame(self) -> bool:
         """With `error`: whether writing failed, not reading."""
         return self._mover.sink_to_blame
+
+    @property
+    def held_up_here(self) -> bool:
+        """Whether the flow waits for its own pacers, or for its sink to take more."""
+        return self.pausing or self._watching == SINK_FULL
 
     @property
     def read_enough(self) -> bool:
@@ -99,11 +105,12 @@ class Flow:
 
     def _step(self) -> None:
         self._cancel_timer()
+        self.pausing = False
         for _ in range(STEPS):
             if not self.running or self._held:
                 return
             limit, wake_at = self._budget()
-            if not limit:
+            if limit <= 0:
                 self._sleep_until(wake_at)
                 return
             state = self._move(limit)
@@ -169,6 +176,7 @@ class Flow:
 
     def _sleep_until(self, when: float) -> None:
         self._watch("")
+        self.pausing = True
         self._timer = self._loop.call_at(when, self._step)
 
     def _cancel_timer(self) -> None:

@@ -40,6 +40,7 @@ class Relay:
         self.console = console
         self._taps = Taps(options)
         self.input = None if options.no_stdin or options.recv_only else console.input()
+        self.output_gone = False
         self._output = NothingEndpoint() if options.send_only else console.output()
 
     def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
@@ -70,6 +71,7 @@ class Relay:
             loop.run()
         finally:
             loop.close()
+            self.output_gone = session.output_gone
             self._summarize(session.sent - unsent(), session.received, time.monotonic() - started)
         if session.fault is None:
             return OK

@@ -70,6 +70,7 @@ class Session:
         self._output_open = True
         self._finished = False
         self.fault: Fault | None = None
+        self.output_gone = False
         self.started = loop.time()
 
     @property
@@ -112,8 +113,8 @@ class Session:
             self._input_done(up)
         elif up.sink_to_blame:
             self._peer_stopped_listening(up.error)
-        elif up.error.errno == errno.EIO and self._terminal:
-            self._after_input()  # a terminal that is not ours to read: as with -d
+        elif up.error.errno == errno.EBADF or (up.error.errno == errno.EIO and self._terminal):
+            self._after_input()  # not open for reading, or a terminal that is not ours: as with -d
         else:
             self.finish(Fault(f"read from standard input: {reason(up.error)}"))
 
@@ -160,12 +161,13 @@ class Session:
         if not down.sink_to_blame:
             self.finish(self._lost(error))
         elif error.errno == errno.EPIPE:
-            self.finish()  # whoever reads our output has enough
+            self.output_closed()
         else:
             self.finish(Fault(f"write to standard output: {reason(error)}"))
 
     def output_closed(self) -> None:
-        """The reader of our output is gone, noticed while nothing was to be written."""
+        """Whoever reads our output has enough; noticed even while nothing is to be written."""
+        self.output_gone = True
         self.finish()
 
     # --- time
@@ -194,11 +196,17 @@ class Session:
     def _look_for_silence(self) -> None:
         assert self._policy.idle is not None
         last = max(flow.last_moved for flow in (self._up, self._down) if flow is not None)
+        if self._held_up_here():
+            last = self._loop.time()
         due = last + self._policy.idle
         if due <= self._loop.time():
             self.finish(Fault(f"{self._name}: no data for {self._policy.idle:g} s: timed out", TIMEOUT))
         else:
             self._timers["idle"] = self._loop.call_at(due, self._look_for_silence)
+
+    def _held_up_here(self) -> bool:
+        """Whether the silence is our own doing (a pause, a slow reader of our output) and not the peer's."""
+        return self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
         self.finish(Fault(f"{self._name}: not done after {self._policy.total:g} s: timed out", TIMEOUT))

@@ -62,6 +62,8 @@ def _connect_target(words: list[str]) -> Target:
 def _listen_target(options: Options) -> Target:
     words = list(options.words)
     if options.source_port is not None:
+        if words and is_number(words[-1]):
+            raise UsageFault(f"two ports to listen on: '{words[-1]}' and -p '{options.source_port}'")
         words.append(options.source_port)
     elif len(words) == 1:
         words = split_host_port(words[0])

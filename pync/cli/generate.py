@@ -1,0 +1,116 @@
+"""Writes what is made from the option table: man page, completions, the README's tables.
+
+`python -m pync.cli.generate` writes the files, with `--check` it only names those that are stale.
+The same table gives the same bytes: nothing here asks for the time, the machine or the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pync.cli import complete, man
+from pync.errors import EXIT_CODES, NETWORK, OK, USAGE, Fault
+from pync.options import GROUPS, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pync.options import Opt
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: The files that are generated as a whole, and what makes them.
+FILES: dict[str, Callable[[], str]] = {
+    "man/pync.1": man.page,
+    "completions/pync.bash": complete.bash,
+    "completions/_pync": complete.zsh,
+    "completions/pync.fish": complete.fish,
+}
+README = "README.md"
+
+
+def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
+    """Write what is stale below `root`, or with --check name it; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m pync.cli.generate", description="Write what the option table makes.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
+    checking = parser.parse_args(argv).check
+    try:
+        changed = stale(root)
+    except Fault as fault:
+        print(f"{parser.prog}: {fault.text}", file=sys.stderr)
+        return fault.code
+    for name, text in changed.items():
+        if checking:
+            print(f"{name} is stale: run {parser.prog}", file=sys.stderr)
+        else:
+            (root / name).write_bytes(text.encode())
+            print(f"wrote {name}")
+    return NETWORK if checking and changed else OK
+
+
+def stale(root: Path) -> dict[str, str]:
+    """The files below `root` that differ from what they should be, with what they should be.
+
+    Raises:
+        Fault: `root` is no source tree, or its README lacks the marks.
+    """
+    if not (root / README).is_file() or not all((root / name).parent.is_dir() for name in FILES):
+        raise Fault(f"{root} is no source tree of pync (no man/, completions/ and {README} there)", USAGE)
+    wanted = {name: make() for name, make in FILES.items()} | {README: readme((root / README).read_text("utf-8"))}
+    return {name: text for name, text in wanted.items() if _current(root / name) != text.encode()}
+
+
+def _current(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+# --- the README
+
+
+def readme(text: str) -> str:
+    """The README with its generated parts made anew; the rest of it stays as it is.
+
+    Raises:
+        Fault: a part's marks are not there exactly once.
+    """
+    for name, lines in {"options": option_table(), "exit codes": exit_code_table()}.items():
+        begin, end = f"<!-- generated: {name} -->\n", f"<!-- end of generated: {name} -->"
+        before, found, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end) or begin in rest:
+            raise Fault(f"{README} must hold the lines '{begin.strip()}' and '{end}' once each, in this order", USAGE)
+        text = before + begin + "\n".join(["", *lines, "", ""]) + end + after
+    return text
+
+
+def option_table() -> list[str]:
+    """The rows of the option table, a bold line above each group."""
+    lines = ["| Option | What it does |", "|---|---|"]
+    for group in GROUPS:
+        lines.append(f"| **{group}** | |")
+        lines += [f"| {_spelled(opt)} | {_cell(opt.help)} |" for opt in TABLE if opt.group == group]
+    return lines
+
+
+def exit_code_table() -> list[str]:
+    """The exit codes with their meanings."""
+    return ["| Code | Meaning |", "|--:|---|", *(f"| {code} | {_cell(text)} |" for code, text in EXIT_CODES.items())]
+
+
+def _spelled(opt: Opt) -> str:
+    *others, last = opt.spellings()
+    value = f" {opt.kind.metavar}" if opt.takes_value else ""
+    return ", ".join(f"`{spelling}`" for spelling in [*others, last + value])
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a table, options in it set as code."""
+    return re.sub(r"(?<![\w-])--?[A-Za-z][\w-]*", r"`\g<0>`", text).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

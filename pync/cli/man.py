@@ -1,0 +1,355 @@
+"""The man page pync(1), in mdoc(7): prose from here, options and exit codes from their tables.
+
+The prose is plain text; `prose()` turns every option, every placeholder such as FILE and every
+`literal` in it into the macro for it, and is the only place that escapes anything. An option that is
+not in the table cannot be spoken of: that is an error, not a typing mistake in the page.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+from pync.cli.complete import rivals
+from pync.errors import EXIT_CODES
+from pync.options import GROUPS, ROWS, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pync.options import Opt
+
+#: The day the prose below was last revised; change it with the prose. mdoc wants a date.
+REVISED = "November 20, 2026"
+
+WIDTH = 78
+SPELLINGS = {spelling for opt in TABLE for spelling in opt.spellings()}
+PLACEHOLDERS = {"HOST", "PATH", "PORT"} | {opt.kind.metavar for opt in TABLE if opt.takes_value}
+
+#: A paragraph, or a list of (what, what about it).
+Block = str | list[tuple[str, str]]
+
+MODES: list[Block] = [
+    "pync joins its standard input and output to a network connection. "
+    "What it reads from standard input it sends; what it receives it writes to standard output. "
+    "It ends when both directions are done, and its exit status tells whether everything went across. "
+    "There are two ways to get a connection, and three kinds of it.",
+    [
+        (
+            "Connecting",
+            "Without -l, pync connects to PORT at HOST. "
+            "All addresses of HOST are tried, IPv6 and IPv4 in turn, a quarter of a second apart or as soon as the "
+            "one before has failed; the first one that answers is taken. "
+            "When none does, each is named with its own error. "
+            "Several ports are connected to one after another, and one that cannot be reached does not count when "
+            "another one could.",
+        ),
+        (
+            "Listening",
+            "With -l, pync waits for a connection to PORT. "
+            "Without HOST it listens on every address of the machine, IPv4 and IPv6; with a name, on every "
+            "address of that name. "
+            "With port 0 the system picks a number, the same for both families, and pync prints it on standard error. "
+            "One connection is served, or with -k one after another.",
+        ),
+        (
+            "Datagrams",
+            "With -u there is no connection: each read of standard input is sent as a datagram. "
+            "A listener takes datagrams from everyone and sends its standard input to whoever wrote last.",
+        ),
+        (
+            "Unix-domain sockets",
+            "With -U, the one operand is a PATH in the file system, or `@name` for an abstract socket on Linux. "
+            "With -u as well the socket is a datagram socket.",
+        ),
+    ],
+    "The operands and values are written like this. "
+    "Options may stand before, between and behind the operands; `--` ends them.",
+    [
+        (
+            "HOST",
+            "A name, an IPv4 address or an IPv6 address, as in `example.com`, `192.0.2.1`, `2001:db8::1` or "
+            "`fe80::1%eth0`; brackets around it are allowed.",
+        ),
+        (
+            "PORT",
+            "A number from 0 to 65535, the name of a service, a range such as `20-30`, or a list such as "
+            "`22,80,443`. "
+            "Several words add up; with -l there is only one port. "
+            "HOST and PORT may also be one word, `example.com:80` or `[2001:db8::1]:80`.",
+        ),
+        (
+            "TIME",
+            "Seconds, as in `5` or `2.5`, or with a unit: `500ms`, `5s`, `1m`, `1h`.",
+        ),
+        (
+            "SIZE",
+            "Bytes, as in `4096`, or in powers of 1024: `64k`, `1M`, `1G`, `1T`.",
+        ),
+    ],
+]
+
+OPTIONS: list[Block] = [
+    "A value may be the next word or stand in the same one: `-o FILE`, `-oFILE`, `--output FILE`, `--output=FILE`. "
+    "Letters may be joined, as in `-lvp`.",
+]
+
+END_OF_DATA: list[Block] = [
+    "A connection has two directions, and each ends on its own.",
+    [
+        (
+            "Our input ends (TCP and unix streams)",
+            "What was read is sent to the last byte, then our side of the connection is closed, which tells the peer "
+            "that no more will come. "
+            "pync reads on until the peer has ended too, and exits. "
+            "-q bounds that wait; with --no-shutdown our side stays open.",
+        ),
+        ("The peer ends after our input did", "Everything received is written out, and pync exits."),
+        ("The peer ends while our input is a terminal", "The same: nobody has to press Ctrl-D for it."),
+        (
+            "The peer ends while our input is a pipe or a file with more to come",
+            "pync goes on sending until the input ends or the peer refuses it. "
+            "A pipe that is silent cannot be told from one that is slow: -q says how long to wait for it.",
+        ),
+        (
+            "With -l, our input ends before its first byte",
+            "A listener that was started with nothing to say, as from `/dev/null`, cron or systemd, does not "
+            "close its side until the peer has ended.",
+        ),
+        (
+            "Standard input is closed, unreadable or a terminal in whose background pync runs",
+            "The same as with -d.",
+        ),
+        ("Whoever reads our standard output leaves", "The connection is closed and pync exits quietly."),
+        ("The connection breaks", "pync says so and exits with status 1."),
+        (
+            "Our input ends (datagrams)",
+            "Nothing can be closed, so pync goes on receiving until there was silence for as long as -q says, or -w, "
+            "or 1 second. "
+            "When the input is a terminal it waits for ever. "
+            "An empty datagram is data, not an end.",
+        ),
+        ("SIGINT (Ctrl-C) or SIGTERM", "Everything is closed in order; the exit status is 130 or 143."),
+    ],
+]
+
+#: (What it shows, the lines typed). Every pync in them is parsed by a test.
+EXAMPLES: list[tuple[str, str]] = [
+    (
+        "Send a file to another machine: first the receiver, then the sender. Both exit when it is across.",
+        "$ pync -l 10000 > copy.iso\n$ pync host 10000 < original.iso",
+    ),
+    (
+        "Send a directory tree, and see on both sides that the bytes are the same:",
+        "$ pync -l 10000 --hash sha256 | tar xf -\n$ tar cf - directory | pync host 10000 --hash sha256",
+    ),
+    (
+        "Ask a web server for a page, or talk to a mail server by hand with the line ends it expects:",
+        "$ printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' host | pync host 80\n"
+        "$ pync -C mail.example.com smtp",
+    ),
+    (
+        "Try for at most 3 seconds to connect, and leave after 10 seconds of silence:",
+        "$ pync --connect-timeout 3 --idle-timeout 10 host 10000",
+    ),
+    (
+        "Exchange datagrams; send one line as a datagram and do not wait for an answer:",
+        "$ pync -u -l 10000\n$ echo hello | pync -u -q 0 host 10000",
+    ),
+    (
+        "Use a unix-domain socket: a listener, and a client for a service of the machine:",
+        "$ pync -l -U ./socket\n$ printf 'GET /version HTTP/1.0\\r\\n\\r\\n' | pync -U /run/docker.sock",
+    ),
+    (
+        "In a script, let the system pick a port and learn its number from the file, "
+        "which appears when clients may come:",
+        "pync -l localhost 0 --port-file port > received &\n"
+        "until [ -e port ]; do sleep 0.1; done\n"
+        'pync localhost "$(cat port)" < data\nwait',
+    ),
+    (
+        "Keep a record of a conversation, with direction, offset and text of every byte:",
+        "$ pync --hex-dump session.txt host 10000",
+    ),
+]
+
+SEE_ALSO = [("nc", 1), ("ncat", 1), ("socat", 1), ("services", 5), ("ip", 7), ("tcp", 7), ("udp", 7), ("unix", 7)]
+
+STANDARDS: list[Block] = [
+    "Addresses are raced as RFC 8305 describes (Happy Eyeballs). "
+    "What -t does is the least that RFC 854 asks of a host without any telnet options.",
+]
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [
+        '.\\" Made by `python -m pync.cli.generate` from pync/options.py and pync/cli/man.py: do not edit.',
+        f".Dd {REVISED}",
+        ".Dt PYNC 1",
+        ".Os",
+        *[".Sh NAME", ".Nm pync", ".Nd join standard input and output to a TCP, UDP or unix-domain socket"],
+        *[".Sh SYNOPSIS", *SYNOPSIS],
+        *[".Sh DESCRIPTION", *_blocks(MODES)],
+        *[".Sh OPTIONS", *_options()],
+        *[".Sh END OF DATA", *_blocks(END_OF_DATA)],
+        *[".Sh EXIT STATUS", *_exit_status()],
+        *[".Sh EXAMPLES", *_examples()],
+        *[".Sh SEE ALSO", *_see_also()],
+        *[".Sh STANDARDS", *_blocks(STANDARDS)],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+SYNOPSIS = [
+    *[".Nm", ".Op Ar options", ".Ar HOST", ".Ar PORT ..."],
+    *[".Nm", ".Fl l", ".Op Ar options", ".Op Ar HOST", ".Ar PORT"],
+    *[".Nm", ".Fl U", ".Op Fl l", ".Op Ar options", ".Ar PATH"],
+]
+
+
+def _options() -> list[str]:
+    lines = _blocks(OPTIONS)
+    for group in GROUPS:
+        rows = [opt for opt in TABLE if opt.group == group]
+        lines += [f".Ss {group}", *_list(([_head(opt)], _about(opt)) for opt in rows)]
+    return lines
+
+
+def _head(opt: Opt) -> str:
+    """`.It Fl q , Fl \\-quit\\-after Ar TIME`."""
+    flags = ".It " + " , ".join(_flag(spelling) for spelling in opt.spellings())
+    return f"{flags} Ar {opt.kind.metavar}" if opt.takes_value else flags
+
+
+def _about(opt: Opt) -> str:
+    """The sentences about an option: help, detail, and how it goes with others."""
+    sentences = [opt.help[:1].upper() + opt.help[1:] + ".", opt.detail]
+    if opt.needs:
+        sentences.append(f"Needs {_any_of(ROWS[need] for need in opt.needs)}.")
+    if rivals(opt):
+        sentences.append(f"Does not go with {_any_of(rivals(opt))}.")
+    return " ".join(filter(None, sentences))
+
+
+def _any_of(opts: Iterable[Opt]) -> str:
+    *others, last = [opt.spellings()[0] for opt in opts]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _exit_status() -> list[str]:
+    return _list((_item(str(code)), f"{text[:1].upper()}{text[1:]}.") for code, text in EXIT_CODES.items())
+
+
+def _examples() -> list[str]:
+    lines: list[str] = []
+    for text, typed in EXAMPLES:
+        lines += [*([".Pp"] if lines else []), *prose(text), ".Bd -literal -offset indent"]
+        lines += [_guarded(_literal(line)) for line in typed.splitlines()]
+        lines.append(".Ed")
+    return lines
+
+
+def _see_also() -> list[str]:
+    return [f".Xr {name} {section} ," for name, section in SEE_ALSO[:-1]] + [".Xr {} {}".format(*SEE_ALSO[-1])]
+
+
+def _blocks(blocks: list[Block]) -> list[str]:
+    lines: list[str] = []
+    for block in blocks:
+        if isinstance(block, str):
+            lines += [*([".Pp"] if lines else []), *prose(block)]
+        else:
+            lines += _list((_item(tag), text) for tag, text in block)
+    return lines
+
+
+def _item(tag: str) -> list[str]:
+    """The head of a list's item; `Xo` keeps its words from being taken for macros."""
+    lines = prose(tag)
+    if len(lines) == 1 and lines[0].startswith("."):
+        return [f".It {lines[0][1:]}"]
+    return [".It Xo", *lines, ".Xc"]
+
+
+def _list(items: Iterable[tuple[list[str], str]]) -> list[str]:
+    lines = [".Bl -tag -width Ds"]
+    for head, text in items:
+        lines += [*head, *prose(text)]
+    return [*lines, ".El"]
+
+
+# --- from plain text to mdoc
+
+#: A sentence ends before a space and a capital, a quote or an option; "..." ends none.
+SENTENCE_END = re.compile(r"(?<=[^.][.?!]) +(?=[A-Z`-]|pync)")
+WORD = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
+PARTS = re.compile(r"([(\[]*)(`[^`]+`|.*?)([.,:;?!)\]]*)")
+
+
+def prose(text: str) -> list[str]:
+    """The lines of mdoc for plain text: a new line for each sentence and for each macro.
+
+    Raises:
+        ValueError: the text speaks of an option that is not in the table.
+    """
+    lines: list[str] = []
+    for sentence in SENTENCE_END.split(text):
+        plain: list[str] = []
+        for word in WORD.findall(sentence):
+            macro = _macro(word)
+            if macro is None:
+                plain.append(_escaped(word))
+            else:
+                lines += [*_wrapped(plain), macro]
+                plain = []
+        lines += _wrapped(plain)
+    return lines
+
+
+def _macro(word: str) -> str | None:
+    """The macro line for a word that is more than text; punctuation around it stays outside."""
+    match = PARTS.fullmatch(word)
+    assert match is not None  # the middle part takes anything
+    opening, core, closing = match.groups()
+    if core.startswith("`"):
+        call = f"Ql {_literal(core[1:-1])}"
+    elif core in SPELLINGS:
+        call = _flag(core)
+    elif core in PLACEHOLDERS:
+        call = f"Ar {core}"
+    elif core == "pync":
+        call = "Nm"
+    elif re.match("--?[A-Za-z]", core):
+        raise ValueError(f"the man page speaks of {core}, which is not in the table: {word!r}")
+    else:
+        return None
+    return "." + " ".join([*opening, call, *closing])
+
+
+def _flag(spelling: str) -> str:
+    """`-q` → `Fl q`, `--quit-after` → `Fl \\-quit\\-after`: the macro writes the first dash."""
+    return "Fl " + spelling[1:].replace("-", "\\-")
+
+
+def _wrapped(words: list[str]) -> list[str]:
+    lines = textwrap.wrap(" ".join(words), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return [_guarded(line) for line in lines]
+
+
+def _guarded(line: str) -> str:
+    """A dot or a quote that begins a line would make it a request."""
+    return f"\\&{line}" if line.startswith((".", "'")) else line
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\e")
+
+
+#: What would come out as something typographic, and could not be pasted into a shell.
+EXACT = str.maketrans({"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"})
+
+
+def _literal(text: str) -> str:
+    return text.translate(EXACT)
