@@ -146,8 +146,7 @@ EXAMPLES: list[tuple[str, str]] = [
     ),
     (
         "Ask a web server for a page, or talk to a mail server by hand with the line ends it expects:",
-        "$ printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' host | pync host 80\n"
-        "$ pync -C mail.example.com smtp",
+        "$ printf 'GET / HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' host | pync host 80\n$ pync -C mail.example.com smtp",
     ),
     (
         "Try for at most 3 seconds to connect, and leave after 10 seconds of silence:",

@@ -209,7 +209,7 @@ class Session:
         return self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
-        self.finish(Fault(f"{self._name}: not done after {self._policy.total:g} s: timed out", TIMEOUT))
+        self.finish(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))
 
     def _lost(self, error: OSError) -> Fault:
         """What to say when the connection broke before both directions were done."""
