@@ -18,14 +18,16 @@ __all__ = ["Fault", "__version__", "connect", "run"]
 _HOMES = {"Fault": "pync.errors", "connect": "pync.net.dial", "run": "pync.app"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pync' has no attribute '{name}'")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker shall know the names above and no others
 
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module 'pync' has no attribute '{name}'")
+        from importlib import import_module
+
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@ import sys
 
 from pync.app import run_words
 from pync.errors import INTERRUPTED, TERMINATED, Terminated
+from pync.net import wake
 from pync.run.console import Console
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the command with the process's own words and streams."""
     console = Console(*_standard_descriptors(), sys.stderr)
+    wake.install()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return run_words(sys.argv[1:], console)
@@ -29,8 +31,6 @@ def main() -> int:
         return INTERRUPTED
     except Terminated:
         return TERMINATED
-    finally:
-        _drop_output()
 
 
 def _standard_descriptors() -> tuple[int | None, int | None]:
@@ -55,15 +55,6 @@ def _is_open(fd: int) -> bool:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
-
-
-def _drop_output() -> None:
-    """Flush what --help may have printed; a reader that left is no news to anybody."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import Fault
+from pync.errors import OK, Fault
 from pync.options import Options, check
 
 TYPE_CHECKING = False
@@ -54,15 +54,15 @@ def run_words(argv: list[str], console: Console) -> int:
     """Parse the words (the quick way where it will do) and run them; returns the exit code."""
     from pync.cli.argv import parse
 
-    options = parse(argv)
+    options: Options | str | None = parse(argv)
     try:
         if options is None:
             from pync.cli.command import parse_with_typer
 
-            answer = parse_with_typer(argv)
-            if not isinstance(answer, Options):
-                return answer
-            options = answer
+            options = parse_with_typer(argv, terminal=console.output_is_terminal())
+        if isinstance(options, str):
+            console.print(options)
+            return OK
         check(options)
         return run_options(options, console)
     except Fault as fault:

@@ -172,7 +172,9 @@ class Options:
         "s", "local address; with -l the address to bind, with -U the local path", group=ADDRESS, kind=ADDR
     )
     source_port: str | None = row("p", "local port; with -l the port to listen on", group=ADDRESS, kind=PORT)
-    random_ports: bool = row("r", "take the ports of a range in random order", group=ADDRESS, excludes=("listen",))
+    random_ports: bool = row(
+        "r", "take the ports of a range in random order", group=ADDRESS, excludes=("listen",), ncat=""
+    )
     broadcast: bool = row("b", "allow sending to a broadcast address", group=ADDRESS, needs=("udp",), ncat="")
     # --- End of data
     shutdown: bool = row(
@@ -204,6 +206,7 @@ class Options:
         "limit for connecting, for each address, and for silence later",
         group=TIME,
         kind=TIME_VALUE,
+        ncat="",
         detail="Short for --connect-timeout and --idle-timeout together; either of them overrules it.",
     )
     connect_timeout: float | None = row(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 #: Longest suffix first: "ms" would otherwise be read as "s".
 TIME_UNITS = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
-SIZE_UNITS = (("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30), ("t", 1 << 40))
+SIZE_UNITS = (("k", 2.0**10), ("m", 2.0**20), ("g", 2.0**30), ("t", 2.0**40))
 
 #: IP_TOS / IPV6_TCLASS words: the old TOS names of nc(1), then DSCP (RFC 2474, 2597, 3246).
 TOS_WORDS = {
@@ -26,12 +26,29 @@ TOS_WORDS = {
 }
 
 
+#: More digits than any time or size needs, and few enough that a float tells them apart.
+MOST_DIGITS = 15
+#: The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL, and for TCP_KEEPCNT (tcp(7)).
+LONGEST_KEEPALIVE, MOST_KEEPALIVE_PROBES = 32767, 127
+
+
 def _number(text: str) -> float:
     """A plain decimal number: no sign, no exponent, no "inf", no digits of other scripts."""
     digits = text.replace(".", "", 1)
-    if not (digits.isascii() and digits.isdigit()):
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS):
         raise ValueError
     return float(text)
+
+
+def _in_units(text: str, units: tuple[tuple[str, float], ...]) -> float:
+    """A number with at most one of the suffixes, in either case, times what the suffix stands for."""
+    if not text.isascii():  # lower() would make a "k" of the Kelvin sign
+        raise ValueError
+    lowered = text.lower()
+    for suffix, factor in units:
+        if lowered.endswith(suffix):
+            return _number(lowered[: -len(suffix)]) * factor
+    return _number(lowered)
 
 
 def parse_time(text: str) -> float:
@@ -44,34 +61,22 @@ def parse_time(text: str) -> float:
 
 def parse_signed_time(text: str) -> float:
     """Seconds, 0 allowed; anything negative means "for ever" and becomes -1.0."""
-    if text.startswith("-"):
-        _seconds(text[1:])
-        return -1.0
-    return _seconds(text)
+    seconds = _seconds(text, text.removeprefix("-"))
+    return -1.0 if text.startswith("-") else seconds
 
 
-def _seconds(text: str) -> float:
-    number, factor = text.lower(), 1.0
-    for suffix, value in TIME_UNITS:
-        if number.endswith(suffix):
-            number, factor = number[: -len(suffix)], value
-            break
+def _seconds(text: str, unsigned: str | None = None) -> float:
     try:
-        return _number(number) * factor
+        return _in_units(text if unsigned is None else unsigned, TIME_UNITS)
     except ValueError:
         raise ValueError(f"'{text}' is no time: write 5, 2.5, 500ms, 5s, 1m or 1h") from None
 
 
 def parse_size(text: str) -> int:
     """Bytes from `4096`, `64k`, `1M`, `1G` (powers of 1024); at least 1."""
-    number, factor = text.lower(), 1
-    for suffix, value in SIZE_UNITS:
-        if number.endswith(suffix):
-            number, factor = number[:-1], value
-            break
     try:
-        size = int(_number(number) * factor)
-    except (ValueError, OverflowError):
+        size = int(_in_units(text, SIZE_UNITS))
+    except ValueError:
         raise ValueError(f"'{text}' is no size: write 4096, 64k, 1M or 1G") from None
     if size < 1:
         raise ValueError(f"'{text}' must be at least 1 byte")
@@ -98,7 +103,7 @@ def parse_tos(text: str) -> int:
     if word in TOS_WORDS:
         return TOS_WORDS[word]
     try:
-        octet = int(word, 16 if word.startswith("0x") else 10) if word.isalnum() else -1
+        octet = int(word, 16 if word.startswith("0x") else 10) if word.isascii() and word.isalnum() else -1
     except ValueError:
         octet = -1
     if not 0 <= octet <= 255:
@@ -112,10 +117,14 @@ def parse_keepalive(text: str) -> tuple[float, ...]:
     if len(words) > 3:
         raise ValueError(f"'{text}' is no keepalive setting: write IDLE[,INTERVAL[,COUNT]]")
     parsers = (parse_time, parse_time, parse_count)
-    times = tuple(float(parse(word)) for parse, word in zip(parsers, words, strict=False))
-    if any(seconds < 1 for seconds in times):
-        raise ValueError(f"'{text}': keepalive times are whole seconds, at least 1")
-    return times
+    limits = (LONGEST_KEEPALIVE, LONGEST_KEEPALIVE, MOST_KEEPALIVE_PROBES)
+    numbers = tuple(float(parse(word)) for parse, word in zip(parsers, words, strict=False))
+    if any(not (number.is_integer() and 1 <= number <= most) for number, most in zip(numbers, limits, strict=False)):
+        raise ValueError(
+            f"'{text}': keepalive times are whole seconds from 1 to {LONGEST_KEEPALIVE}, "
+            f"and at most {MOST_KEEPALIVE_PROBES} probes"
+        )
+    return numbers
 
 
 def parse_text(text: str) -> str:
@@ -127,8 +136,10 @@ def parse_text(text: str) -> str:
 
 def format_size(count: float) -> str:
     """A byte count for people, in powers of 1000 as disks and links are sold: `1.9 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+    if count < 999.5:  # what is rounded must not show 1000
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
         count /= 1000
-    return f"{count:.1f} TB"
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} TB"

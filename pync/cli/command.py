@@ -6,13 +6,15 @@ that the quick parser declined, nearly always because there is something to comp
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pync import __version__
-from pync.errors import OK, UsageFault
+from pync.errors import UsageFault
 from pync.options import ACTION, COUNTED, DEFAULTS, FLAG, TABLE, Options
 
 if TYPE_CHECKING:
@@ -27,19 +29,32 @@ HOST is a name, an IPv4 or an IPv6 address; PORT is a number, a range, a list or
 HOST:PORT in one word will do. TIME is 5, 2.5, 500ms, 5s, 1m or 1h; SIZE is 4096, 64k, 1M or 1G."""
 
 
-def parse_with_typer(argv: list[str]) -> Options | int:
-    """The options that the words spell; or the exit code, when --help or --version has answered.
+class Page(io.StringIO):
+    """Takes what --help and --version print, coloured where it will end up on a terminal."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def parse_with_typer(argv: list[str], *, terminal: bool = False) -> Options | str:
+    """The options that the words spell; or the text to print, when --help or --version answers.
 
     Raises:
         UsageFault: the words make no sense; the text names the option and the bad value.
     """
+    page = Page(terminal)
     try:
-        answer = typer.main.get_command(_app())(argv, prog_name="pync", standalone_mode=False)
+        with contextlib.redirect_stdout(page):
+            answer = typer.main.get_command(_app())(argv, prog_name="pync", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
         raise UsageFault(f"{_one_line(error.format_message())} (pync --help lists the options)") from None
-    return answer if isinstance(answer, Options) else int(answer or OK)
+    return answer if isinstance(answer, Options) else page.getvalue()
 
 
 def _one_line(text: str) -> str:

@@ -281,8 +281,8 @@ def _list(items: Iterable[tuple[list[str], str]]) -> list[str]:
 
 # --- from plain text to mdoc
 
-#: A sentence ends before a space and a capital, a quote or an option; "..." ends none.
-SENTENCE_END = re.compile(r"(?<=[^.][.?!]) +(?=[A-Z`-]|pync)")
+#: A sentence ends between a word and the next one like this; "..." ends none.
+SENTENCE_END = re.compile(r".*(?<!\.\.)[.?!] ([A-Z`-]|pync)")
 WORD = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
 PARTS = re.compile(r"([(\[]*)(`[^`]+`|.*?)([.,:;?!)\]]*)")
 
@@ -293,18 +293,19 @@ def prose(text: str) -> list[str]:
     Raises:
         ValueError: the text speaks of an option that is not in the table.
     """
+    words = WORD.findall(text)
     lines: list[str] = []
-    for sentence in SENTENCE_END.split(text):
-        plain: list[str] = []
-        for word in WORD.findall(sentence):
-            macro = _macro(word)
-            if macro is None:
-                plain.append(_escaped(word))
-            else:
-                lines += [*_wrapped(plain), macro]
-                plain = []
-        lines += _wrapped(plain)
-    return lines
+    plain: list[str] = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        macro = _macro(word)
+        if macro is None:
+            plain.append(_escaped(word))
+        if macro is not None or SENTENCE_END.match(f"{word} {following}"):
+            lines += _wrapped(plain)
+            plain.clear()
+        if macro is not None:
+            lines.append(macro)
+    return lines + _wrapped(plain)
 
 
 def _macro(word: str) -> str | None:
@@ -313,7 +314,7 @@ def _macro(word: str) -> str | None:
     assert match is not None  # the middle part takes anything
     opening, core, closing = match.groups()
     if core.startswith("`"):
-        call = f"Ql {_literal(core[1:-1])}"
+        call = f'Ql "\\&{_literal(core[1:-1])}"'  # \& keeps a word such as "Ar" from being a macro
     elif core in SPELLINGS:
         call = _flag(core)
     elif core in PLACEHOLDERS:
@@ -347,7 +348,7 @@ def _escaped(text: str) -> str:
 
 
 #: What would come out as something typographic, and could not be pasted into a shell.
-EXACT = str.maketrans({"\\": "\\e", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"})
+EXACT = str.maketrans({"\\": "\\e", '"': "\\(dq", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"})
 
 
 def _literal(text: str) -> str:

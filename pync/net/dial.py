@@ -12,7 +12,7 @@ import socket
 import time
 
 from pync.errors import NETWORK, TIMEOUT, USAGE, Fault, reason
-from pync.net import sockopts
+from pync.net import sockopts, wake
 from pync.net.resolve import Address, interleave, resolve, unix_address, wanted_family
 from pync.options import Options
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts: "Connection Attempt Delay", RFC 8305, section 8.
 ATTEMPT_DELAY = 0.25
+#: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
+LONGEST_WAIT = 86400.0
 
 
 class DialFault(Fault):
@@ -254,6 +256,8 @@ class _Race:
         self._open = open_socket
         self._limit = float("inf") if limit is None else limit
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        if wake.fd >= 0:
+            self._selector.register(wake.fd, selectors.EVENT_READ)
         self._running: list[_Attempt] = []
         self._next_start = time.monotonic()
         self.failures: list[Failure] = []
@@ -298,12 +302,12 @@ class _Race:
                 self._fail(attempt, _timed_out())
         return None
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         """Seconds until an attempt runs out of time or the next one is due."""
         until = min(attempt.deadline for attempt in self._running)
         if self._waiting:
             until = min(until, self._next_start)
-        return None if until == float("inf") else max(0.0, until - time.monotonic())
+        return max(0.0, min(until - time.monotonic(), LONGEST_WAIT))
 
     def _fail(self, attempt: _Attempt, error: OSError) -> None:
         self.failures.append((attempt.address, error))

@@ -35,11 +35,11 @@ def run_listener(target: Target, options: Options, console: Console) -> int:
         listener = open_listener(target, options, console)
         try:
             while True:
-                sock, name = _accept(listener, remaining(options, started), console)
+                sock = _accept(listener, remaining(options, started))
                 if not options.keep_open:
                     for waiting in listener.sockets:
                         waiting.close()
-                code = relay.run(sock, name, total=remaining(options, started))
+                code = relay.run(sock, _peer_name(sock, console), total=remaining(options, started))
                 if not options.keep_open or relay.output_gone:
                     return code
         finally:
@@ -74,7 +74,7 @@ def say_bound(listener: Listener, target: Target, options: Options, console: Con
             tell(f"{'Bound' if options.udp else 'Listening'} on {address.host} {address.port}")
 
 
-def _accept(listener: Listener, limit: float | None, console: Console) -> tuple[socket.socket, str]:
+def _accept(listener: Listener, limit: float | None) -> socket.socket:
     """Wait for a connection on any of the sockets.
 
     Raises:
@@ -100,7 +100,7 @@ def _accept(listener: Listener, limit: float | None, console: Console) -> tuple[
         loop.close()
     if not accepted:
         raise Fault("no connection in time: timed out", TIMEOUT)
-    return accepted[0], _peer_name(accepted[0], console)
+    return accepted[0]
 
 
 def _take(sock: socket.socket) -> socket.socket | None:

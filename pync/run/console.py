@@ -6,6 +6,9 @@ when, is not decided here.
 
 from __future__ import annotations
 
+import os
+
+from pync.errors import Fault, reason
 from pync.net.endpoint import NothingEndpoint, in_background, local_endpoint
 
 TYPE_CHECKING = False
@@ -41,6 +44,25 @@ class Console:
         """Print an error, each line with our name in front."""
         for line in text.splitlines():
             self.say(f"pync: {line}")
+
+    def print(self, text: str) -> None:
+        """Write an answer (--help, --version) to the output; a reader that leaves early is no failure.
+
+        Raises:
+            Fault: the output takes no more.
+        """
+        rest = text.encode(errors="replace")
+        try:
+            while rest and self._stdout is not None:
+                rest = rest[os.write(self._stdout, rest) :]
+        except BrokenPipeError:
+            return
+        except OSError as error:
+            raise Fault(f"write to standard output: {reason(error)}") from None
+
+    def output_is_terminal(self) -> bool:
+        """Whether a person reads the output."""
+        return self._stdout is not None and os.isatty(self._stdout)
 
     def note(self, text: str) -> None:
         """Print to stderr with -v."""

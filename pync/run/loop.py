@@ -9,6 +9,8 @@ from __future__ import annotations
 import selectors
 import time
 
+from pync.net import wake
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +62,8 @@ class Loop:
         self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
         self._timers: set[Timer] = set()
         self._stopped = False
+        if wake.fd >= 0:
+            self.add_reader(wake.fd, wake.drain)
         self.time = time.monotonic
 
     def add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> None:

@@ -116,6 +116,7 @@ class Relay:
             half_close=not options.no_shutdown,
             hold_empty=options.listen,
             quit_after=options.quit_after,
+            end_with_peer=options.listen and options.keep_open,
             send_only=options.send_only,
             idle=self.idle(),
             total=total,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Policy:
     """What the command line says about ends and limits; seconds, None for "no limit"."""
 
-    __slots__ = ("by_silence", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
+    __slots__ = ("by_silence", "end_with_peer", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class Policy:
         hold_empty: bool = False,
         quit_after: float | None = None,
         by_silence: bool = False,
+        end_with_peer: bool = False,
         send_only: bool = False,
         idle: float | None = None,
         total: float | None = None,
@@ -39,6 +40,7 @@ class Policy:
         self.hold_empty = hold_empty  # an input without a byte says nothing: keep our FIN back
         self.quit_after = None if quit_after is None or quit_after < 0 else quit_after
         self.by_silence = by_silence  # `quit_after` is one of silence: datagrams have no end
+        self.end_with_peer = end_with_peer  # somebody else is waiting to be served
         self.send_only = send_only
         self.idle = idle
         self.total = total
@@ -150,7 +152,7 @@ class Session:
         self._output_open = False
         if down.error is not None:
             self._receiving_failed(down)
-        elif down.read_enough or self._terminal or not self._input_open:
+        elif down.read_enough or self._terminal or self._policy.end_with_peer or not self._input_open:
             self.finish()
         elif self._policy.quit_after is not None:
             self._quit_when_silent()

@@ -21,7 +21,7 @@ class Digest:
 
         try:
             self._hash = hashlib.new(name, usedforsecurity=False)
-        except ValueError:
+        except (ValueError, TypeError):  # TypeError: a NUL or a stray byte in the name
             raise UsageFault(f"Invalid value for '--hash': no digest is called '{name}'") from None
         if not self._hash.digest_size:
             raise UsageFault(f"Invalid value for '--hash': '{name}' has no fixed length")

@@ -11,7 +11,6 @@ import os
 import pty
 import select
 import socket
-import struct
 import subprocess
 import threading
 from typing import TYPE_CHECKING
@@ -19,50 +18,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.running import PATIENCE, eventually, pync, run_pync, stop
+from tests.sockets import accepted, connected, port_of, receive_all, reset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.running import Running
-
-
-@pytest.fixture
-def server() -> Iterator[socket.socket]:
-    """A listening socket for pync to connect to."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        sock.settimeout(PATIENCE)
-        yield sock
-
-
-def port_of(server: socket.socket) -> str:
-    return str(server.getsockname()[1])
-
-
-@contextlib.contextmanager
-def accepted(server: socket.socket) -> Iterator[socket.socket]:
-    connection, _ = server.accept()
-    connection.settimeout(PATIENCE)
-    with connection:
-        yield connection
-
-
-@contextlib.contextmanager
-def connected(listener: Running) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", listener.port()), PATIENCE) as sock:
-        yield sock
-
-
-def receive_all(sock: socket.socket) -> bytes:
-    pieces = []
-    while piece := sock.recv(1 << 16):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def reset(sock: socket.socket) -> None:
-    """Close with a RST instead of a FIN (socket(7), SO_LINGER)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 # --- our input ends
@@ -501,7 +460,8 @@ def test_standard_descriptors_are_never_set_non_blocking(server: socket.socket) 
 def test_a_session_that_waits_leaves_when_told_by_total_timeout(server: socket.socket) -> None:
     with pync("--total-timeout", "300ms", "127.0.0.1", port_of(server)) as client, accepted(server):
         assert client.code() == 3
-        assert client.messages == [f"pync: 127.0.0.1 port {port_of(server)}: not done within the total timeout: timed out"]
+        where = f"127.0.0.1 port {port_of(server)}"
+        assert client.messages == [f"pync: {where}: not done within the total timeout: timed out"]
 
 
 def test_an_empty_transfer_is_whole(server: socket.socket) -> None:

@@ -1,0 +1,32 @@
+"""A descriptor that becomes readable when a signal arrives, for whoever waits in poll(2).
+
+Python runs signal handlers between two steps of the interpreter. A signal that arrives after the last
+such moment and before poll would be noticed only when something else happens. Process-wide, as
+signal.set_wakeup_fd is; only the command installs it, a library call leaves it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+#: What to watch; -1 until it is installed.
+fd = -1
+
+
+def install() -> None:
+    """From now on each signal that has a handler makes `fd` readable."""
+    global fd
+    if fd < 0:
+        fd, writing = os.pipe()
+        os.set_blocking(fd, False)
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+
+def drain() -> None:
+    """Forget the signals so far; their handlers have run or are about to."""
+    try:
+        os.read(fd, 4096)
+    except BlockingIOError:
+        return
