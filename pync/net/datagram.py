@@ -60,6 +60,11 @@ class Peer:
         return self.sock.sendto(data, self.address)
 
 
+def _name(sock: socket.socket, address: Any) -> str:
+    host = show_host(address)
+    return host if sock.family == socket.AF_UNIX else f"{host} port {address[1]} (udp)"
+
+
 class Datagrams:
     """The sockets of one conversation and its present peer.
 
@@ -96,7 +101,7 @@ class Datagrams:
         if self._on_peer is None or not address:
             return
         if self.peer is None or self.peer.address != address or self.peer.sock is not sock:
-            self.peer = Peer(sock, address, show_host(address), _answer_from(ancillary))
+            self.peer = Peer(sock, address, _name(sock, address), _answer_from(ancillary))
             self._announce(address)
 
     def _announce(self, address: Any) -> None:
@@ -163,7 +168,7 @@ class Datagrams:
         self._reported.add(error.errno or 0)
         name = self.peer.name if self.peer else "peer"
         size = f"datagram of {lost} bytes: " if lost else ""
-        self._report(f"send to {name} (udp): {size}{reason(error)}")
+        self._report(f"send to {name}: {size}{reason(error)}")
 
     def _move_on(self) -> None:
         """The address refused and nothing was ever heard: the next one gets what was sent so far."""
@@ -306,7 +311,7 @@ def dial_datagrams(host: str, port: int | str, options: Options, report: Callabl
 def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> Peer:
     """Connect, so that refusals are heard of; but not to a group, whose members answer from their own addresses."""
     shown = host if host == address.host else f"{host} ({address.host})"
-    name = f"{shown} port {address.port}"
+    name = f"{shown} port {address.port} (udp)"
     if options.broadcast or _is_multicast(address):
         return Peer(sock, address.sockaddr, name)
     sock.connect(address.sockaddr)

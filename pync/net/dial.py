@@ -14,6 +14,7 @@ import time
 from pync.errors import NETWORK, TIMEOUT, USAGE, Fault, reason
 from pync.net import sockopts, wake
 from pync.net.resolve import Address, interleave, resolve, unix_address, wanted_family
+from pync.net.unixpath import BoundPath
 from pync.options import Options
 
 TYPE_CHECKING = False
@@ -104,16 +105,17 @@ def dial(
     return sock, address
 
 
-def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address]:
-    """Connect to the unix-domain socket at `path`.
+def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address, BoundPath | None]:
+    """Connect to the unix-domain socket at `path`; with -s, also the path of our own, to be removed.
 
     The connect blocks: a non-blocking one fails with EAGAIN when the backlog is full (unix(7)).
     """
     address = unix_address(path, options.udp)
     sock = socket.socket(address.family, address.type)
     limit = connect_limit(options)
+    bound = None
     try:
-        _bind_unix(sock, options)
+        bound = _bind_unix(sock, options)
         sockopts.apply(sock, options)
         if limit is not None:
             _set_send_timeout(sock, limit)
@@ -121,22 +123,31 @@ def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address]:
         if limit is not None:
             _set_send_timeout(sock, 0)
     except OSError as error:
-        sock.close()
+        _put_away(sock, bound)
         raise DialFault(path, [(address, _timed_out() if error.errno == errno.EAGAIN else error)]) from None
     except BaseException:
-        sock.close()
+        _put_away(sock, bound)
         raise
     sock.setblocking(False)
-    return sock, address
+    return sock, address, bound
 
 
-def _bind_unix(sock: socket.socket, options: Options) -> None:
+def _put_away(sock: socket.socket, bound: BoundPath | None) -> None:
+    sock.close()
+    if bound is not None:
+        bound.remove()
+
+
+def _bind_unix(sock: socket.socket, options: Options) -> BoundPath | None:
     """A datagram client needs an address of its own for the answers: -s PATH, or one the system picks."""
     if options.source is None and sock.type != socket.SOCK_DGRAM:
-        return
+        return None
     name = "" if options.source is None else unix_address(options.source, options.udp).sockaddr
     try:
+        if name and not name.startswith("\0"):
+            return BoundPath(sock, name)
         sock.bind(name)
+        return None
     except OSError as error:
         raise Fault(f"bind to {options.source or 'a unix address'} failed: {reason(error)}", USAGE) from None
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 
 from pync.errors import NETWORK, USAGE, Fault, reason
 from pync.net import sockopts
 from pync.net.resolve import Address, resolve, unix_address, wanted_family
+from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +30,9 @@ PORT_TRIES = 16
 class Listener:
     """The bound sockets of one `-l`, and what must be cleaned up when they close."""
 
-    def __init__(self, sockets: list[socket.socket], path: str | None = None) -> None:
+    def __init__(self, sockets: list[socket.socket], path: BoundPath | None = None) -> None:
         self.sockets = sockets
         self._path = path
-        self._identity = _identity(path) if path else None
 
     def addresses(self) -> list[Address]:
         """Where the sockets really are bound: port 0 has become a number."""
@@ -43,9 +42,8 @@ class Listener:
         """Close the sockets; remove the unix path, if it still is ours."""
         for sock in self.sockets:
             sock.close()
-        if self._path and self._identity and _identity(self._path) == self._identity:
-            os.unlink(self._path)
-            self._identity = None
+        if self._path is not None:
+            self._path.remove()
 
 
 def listen(target: Target, options: Options, backlog: int, note: Callable[[str], None]) -> Listener:
@@ -145,12 +143,14 @@ def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
 def _listen_unix(path: str, options: Options, backlog: int) -> Listener:
     address = unix_address(path, options.udp)
     sock = socket.socket(address.family, address.type)
+    bound = None
     try:
         sock.setblocking(False)
         sockopts.apply(sock, options)
-        if not path.startswith("@"):
-            _remove_stale(path, address)
-        sock.bind(address.sockaddr)
+        if path.startswith("@"):
+            sock.bind(address.sockaddr)
+        else:
+            bound = BoundPath(sock, path)
         if address.type == socket.SOCK_STREAM:
             sock.listen(backlog)
     except OSError as error:
@@ -160,28 +160,7 @@ def _listen_unix(path: str, options: Options, backlog: int) -> Listener:
     except BaseException:
         sock.close()
         raise
-    return Listener([sock], None if path.startswith("@") else path)
-
-
-def _remove_stale(path: str, address: Address) -> None:
-    """Remove a socket that nobody serves; whatever else is there stays, and bind says so."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return
-    except FileNotFoundError:
-        return
-    with socket.socket(address.family, address.type) as probe:
-        probe.setblocking(False)
-        if probe.connect_ex(address.sockaddr) == errno.ECONNREFUSED:
-            os.unlink(path)
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    return Listener([sock], bound)
 
 
 def write_port_file(path: str, listener: Listener) -> None:

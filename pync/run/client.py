@@ -29,11 +29,19 @@ def run_client(target: Target, options: Options, console: Console) -> int:
     relay = Relay(options, console)
     try:
         if target.path is not None:
-            sock, address = dial_unix(target.path, options)
-            return relay.run(sock, announce(target.path, address, console), total=options.total_timeout)
+            return _one_path(target.path, options, console, relay, started)
         return _each_port(target, options, console, relay, started)
     finally:
         relay.close()
+
+
+def _one_path(path: str, options: Options, console: Console, relay: Relay, started: float) -> int:
+    sock, address, bound = dial_unix(path, options)
+    try:
+        return relay.run(sock, announce(path, address, console), total=remaining(options, started))
+    finally:
+        if bound is not None:
+            bound.remove()
 
 
 def _each_port(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:

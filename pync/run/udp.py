@@ -22,6 +22,7 @@ from pync.net.datagram import (
 )
 from pync.net.dial import dial_unix
 from pync.net.endpoint import TTY
+from pync.net.resolve import show_host
 from pync.run.accept import open_listener
 from pync.run.client import remaining
 from pync.run.loop import Loop
@@ -107,15 +108,20 @@ def run_udp(target: Target, options: Options, console: Console) -> int:
 
 
 def _converse(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+    bound = None
     if target.path is not None:
-        sock, address = dial_unix(target.path, options)
+        sock, address, bound = dial_unix(target.path, options)
         datagrams = unix_datagrams(sock, address.host, console.fail)
     else:
         assert target.host is not None
         datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
     assert datagrams.peer is not None
-    console.note(f"Sending to {datagrams.peer.name} (udp)")
-    return relay.run_datagrams(datagrams, datagrams.peer.name, total=remaining(options, started), waiting=False)
+    console.note(f"Sending to {datagrams.peer.name}")
+    try:
+        return relay.run_datagrams(datagrams, datagrams.peer.name, total=remaining(options, started), waiting=False)
+    finally:
+        if bound is not None:
+            bound.remove()
 
 
 def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
@@ -123,7 +129,7 @@ def _listen(target: Target, options: Options, console: Console, relay: DatagramR
 
     def received(peer: Peer) -> None:
         port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
-        console.note(f"Connection received on {peer.name}{port}")
+        console.note(f"Connection received on {show_host(peer.address)}{port}")
         relay.peer_known()
 
     try:

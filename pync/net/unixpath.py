@@ -1,0 +1,53 @@
+"""The life of a unix socket's path: a stale one is replaced, a live one left alone, ours removed.
+
+Both ends use it: a listener for the path it serves, a client for the path it answers to (-s). What is
+said over the socket is no business of this file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+
+class BoundPath:
+    """A path that a socket of ours is bound to.
+
+    Raises:
+        OSError: it cannot be bound; EADDRINUSE where somebody serves it, or a file is there.
+    """
+
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        remove_stale(path, sock.type)
+        sock.bind(path)
+        self._path = path
+        self._identity = _identity(path)
+
+    def remove(self) -> None:
+        """Remove the path, unless it has become somebody else's."""
+        if self._identity is not None and _identity(self._path) == self._identity:
+            os.unlink(self._path)
+        self._identity = None
+
+
+def remove_stale(path: str, kind: int) -> None:
+    """Remove a socket that nobody serves; whatever else is there stays, and bind says so."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) == errno.ECONNREFUSED:
+            os.unlink(path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

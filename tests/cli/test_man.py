@@ -1,0 +1,136 @@
+"""The man page: that mandoc finds nothing to complain about, and that it tells what the tables hold.
+
+It is read as a reader sees it, rendered by mandoc. Whether the file is up to date is not asked
+here: that is test_generated.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pync.cli import argv, man
+from pync.errors import EXIT_CODES
+from pync.options import GROUPS, ROWS, TABLE, Opt, Options, check
+from tests.running import PATIENCE, peer
+
+PAGE = Path(__file__).resolve().parents[2] / "man" / "pync.1"
+
+
+def mandoc(*argv: str, page: str | None = None) -> str:
+    """What mandoc prints; of the page's own file, or of a page given as text."""
+    text = PAGE.read_text("utf-8") if page is None else page
+    done = subprocess.run(
+        [peer("mandoc"), *argv], input=text, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.stderr == ""
+    return re.sub(".\b", "", done.stdout)  # what is bold is printed twice
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """The page on paper so wide that no line is broken."""
+    return mandoc("-T", "utf8", "-O", "width=1000").splitlines()
+
+
+def about(opt: Opt, lines: list[str]) -> str:
+    """What stands below the spellings of an option."""
+    value = f" {opt.kind.metavar}" if opt.takes_value else ""
+    return lines[lines.index("     " + ", ".join(opt.spellings()) + value) + 1].strip()
+
+
+def test_mandoc_has_nothing_to_complain_about() -> None:
+    assert mandoc("-T", "lint", "-W", "warning") == ""
+
+
+def test_mandoc_has_nothing_to_say_about_the_style_either() -> None:
+    """But for the pages that are referred to, which not every machine has."""
+    complaints = subprocess.run([peer("mandoc"), "-T", "lint", PAGE], capture_output=True, text=True, check=False)
+    said = (complaints.stdout + complaints.stderr).splitlines()
+    assert [line for line in said if "referenced manual not found" not in line and "mandoc.db" not in line] == []
+
+
+def test_a_terminal_of_80_columns_is_wide_enough() -> None:
+    assert [line for line in mandoc("-T", "utf8").splitlines() if len(line) > 80] == []
+
+
+def test_every_row_of_the_table_is_explained_with_its_help_and_detail(lines: list[str]) -> None:
+    for opt in TABLE:
+        text = " ".join(about(opt, lines).split())
+        assert opt.help[1:] in text, opt.name
+        assert opt.detail in text, opt.name
+
+
+def test_every_row_names_what_it_needs_and_what_it_does_not_go_with(lines: list[str]) -> None:
+    for opt in TABLE:
+        _, _, needs = about(opt, lines).partition("Needs ")
+        assert set(opt.needs) <= {ROWS[name].attribute for name in named(needs)}, opt.name
+        _, _, excluded = about(opt, lines).partition("Does not go with ")
+        for other in opt.excludes:
+            assert other in named(excluded), opt.name
+            assert opt.attribute in named(about(ROWS[other], lines)), other
+
+
+def named(text: str) -> set[str]:
+    """The rows whose spellings stand in the text."""
+    words = set(re.findall(r"(?<![\w-])-[\w-]+", text))
+    return {opt.attribute for opt in TABLE if words.intersection(opt.spellings())}
+
+
+def test_every_group_has_its_heading_and_nothing_but_its_rows(lines: list[str]) -> None:
+    sections = "\n".join(lines).partition("\nOPTIONS\n")[2].partition("\nEND OF DATA\n")[0]
+    for group, following in zip(GROUPS, [*GROUPS[1:], None], strict=True):
+        _, heading, section = sections.partition(f"\n   {group}\n")
+        assert heading, group
+        section = section.partition(f"\n   {following}\n")[0]
+        heads = re.findall(r"^     (-.*)", section, re.MULTILINE)
+        assert [head.split(",")[0].split()[0] for head in heads] == [
+            opt.spellings()[0] for opt in TABLE if opt.group == group
+        ]
+
+
+def test_every_exit_code_is_explained(lines: list[str]) -> None:
+    section = lines[lines.index("EXIT STATUS") : lines.index("EXAMPLES")]
+    told = {int(code): text for code, text in (line.split(maxsplit=1) for line in section if line[5:6].isdigit())}
+    assert {code: text[:1].lower() + text[1:].rstrip(".") for code, text in told.items()} == {
+        code: text[:1].lower() + text[1:] for code, text in EXIT_CODES.items()
+    }
+
+
+def test_every_command_in_the_examples_is_one_that_pync_takes() -> None:
+    typed = "\n".join(lines for _, lines in man.EXAMPLES)
+    commands = re.findall(r"\bpync [^|<>&\n]*", typed)
+    assert len(commands) >= len(man.EXAMPLES)
+    for command in commands:
+        options = argv.parse(shlex.split(command)[1:])
+        assert isinstance(options, Options), command
+        check(options)
+
+
+def test_an_option_that_is_not_in_the_table_cannot_be_spoken_of() -> None:
+    with pytest.raises(ValueError, match="--nonsense, which is not in the table"):
+        man.prose("Use --nonsense.")
+    with pytest.raises(ValueError, match="-Q, which"):
+        man.prose("Use -l (or -Q).")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text("aAr.'-\\^~\"&(),%0", min_size=1, max_size=6), min_size=1, max_size=4).map(" ".join))
+def test_a_literal_is_shown_as_it_is_whatever_roff_makes_of_such_characters(text: str) -> None:
+    head = ".Dd January 1, 2000\n.Dt X 1\n.Os\n.Sh NAME\n.Nm x\n.Nd x\n.Sh DESCRIPTION\n"
+    page = head + "\n".join(man.prose(f"it is `{text}` here")) + "\n"
+    assert f"it is \u2018{text}\u2019 here\n" in mandoc("-T", "utf8", page=page)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text("ar.'\\^~\"&(),%0", min_size=1, max_size=6), min_size=1, max_size=30))
+def test_prose_is_shown_word_for_word(words: list[str]) -> None:
+    head = ".Dd January 1, 2000\n.Dt X 1\n.Os\n.Sh NAME\n.Nm x\n.Nd x\n.Sh DESCRIPTION\n"
+    shown = mandoc("-T", "ascii", page=head + "\n".join(man.prose(" ".join(words))) + "\n")
+    assert shown.partition("DESCRIPTION\n")[2].split()[: len(words)] == words
