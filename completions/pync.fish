@@ -61,6 +61,6 @@ complete -c pync -l keepalive -d 'let the system check that a silent peer still 
 complete -c pync -l keepalive-times -x -d 'the same, with its times: IDLE[,INTERVAL[,COUNT]]'
 complete -c pync -l interface -x -d 'use only the network interface NAME'
 complete -c pync -l port-file -r -F -d 'write the bound port to FILE before accepting'
-complete -c pync -s v -l verbose -d 'say on stderr what happens; twice: more'
+complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'
 complete -c pync -s h -l help -d 'show this help and exit'

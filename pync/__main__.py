@@ -11,9 +11,9 @@ import signal
 import sys
 
 from pync.app import run_words
+from pync.engine.console import Console
 from pync.errors import INTERRUPTED, TERMINATED, Terminated
 from pync.net import wake
-from pync.run.console import Console
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

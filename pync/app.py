@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO, TextIO
 
-    from pync.run.console import Console
+    from pync.engine.console import Console
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
     """
     import sys
 
-    from pync.run.console import Console
+    from pync.engine.console import Console
 
     console = Console(_descriptor(stdin, 0), _descriptor(stdout, 1), sys.stderr if stderr is None else stderr)
     return run_words(list(argv), console)
@@ -81,13 +81,13 @@ def run_options(options: Options, console: Console) -> int:
     console.verbose = options.verbose
     where = target(options)
     if options.udp:
-        from pync.run.udp import run_udp
+        from pync.engine.udp import run_udp
 
         return run_udp(where, options, console)
     if options.listen:
-        from pync.run.accept import run_listener
+        from pync.engine.accept import run_listener
 
         return run_listener(where, options, console)
-    from pync.run.client import run_client
+    from pync.engine.client import run_client
 
     return run_client(where, options, console)

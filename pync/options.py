@@ -280,7 +280,7 @@ class Options:
         detail="The file appears complete or not at all. With port 0 this is how a script learns the number.",
     )
     # --- See
-    verbose: int = row("v", "say on stderr what happens; twice: more", group=SEE, kind=COUNTED)
+    verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)
     version: bool = row("", "show the version and exit", group=SEE, kind=ACTION)
     help: bool = row("h", "show this help and exit", group=SEE, kind=ACTION)
 

@@ -48,7 +48,7 @@ def test_importing_pync_loads_nothing_else() -> None:
 def test_asking_for_a_name_loads_that_name_and_not_the_command() -> None:
     loaded = modules_after("import pync; pync.connect")
     assert "pync.net.dial" in loaded
-    assert not {name for name in loaded if name.startswith(("pync.run", "pync.cli", "pync.app", "typer"))}
+    assert not {name for name in loaded if name.startswith(("pync.engine", "pync.cli", "pync.app", "typer"))}
 
 
 def test_the_public_names_are_these() -> None:
@@ -123,7 +123,7 @@ def test_run_can_be_called_again_in_the_same_process() -> None:
     fresh("import pync, io\nfor _ in range(2):\n    assert pync.run(['--nonesuch'], stderr=io.StringIO()) == 2")
 
 
-@pytest.mark.parametrize("before", ["pync.run.client", "pync.app", "pync.__main__", "pync.net.dial"])
+@pytest.mark.parametrize("before", ["pync.engine.client", "pync.app", "pync.__main__", "pync.net.dial"])
 def test_the_public_names_are_functions_whatever_was_imported_before(before: str) -> None:
     fresh(f"import {before}\nfrom pync import connect, run\nassert callable(connect) and callable(run)")
 

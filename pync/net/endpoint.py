@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import selectors
 import socket
 import stat
 
@@ -140,12 +141,12 @@ class PatientEndpoint:
         self.kind = kind
 
     def read_into(self, buffer: memoryview) -> int | None:
-        if not select.select([self.fd], [], [], 0)[0]:
+        if not _ready(self.fd, selectors.EVENT_READ):
             return None
         return os.readv(self.fd, [buffer])
 
     def write(self, data: memoryview | bytes) -> int | None:
-        if not select.select([], [self.fd], [], 0)[1]:
+        if not _ready(self.fd, selectors.EVENT_WRITE):
             return None
         return os.write(self.fd, data[: select.PIPE_BUF])
 
@@ -154,6 +155,13 @@ class PatientEndpoint:
 
     def close(self) -> None:
         """Descriptors 0 to 2 stay open: they are not ours."""
+
+
+def _ready(fd: int, event: int) -> bool:
+    """Whether reading or writing would not block right now; poll where there is one: select knows 1024 descriptors."""
+    with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
+        selector.register(fd, event)
+        return bool(selector.select(0))
 
 
 class NothingEndpoint:

@@ -55,7 +55,7 @@ def test_a_stale_file_is_named_by_check_and_mended_without(
     tree: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = (tree / name).read_bytes()
-    wrong = right.replace(b"port-file", b"porch-file").replace(b"port\\-file", b"porch\\-file")
+    wrong = right.replace(b"datagram-size", b"data-size").replace(b"datagram\\-size", b"data\\-size")
     assert wrong != right
     (tree / name).write_bytes(wrong)
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import time
 
+from pync.engine.relay import Relay
 from pync.errors import OK, Fault
 from pync.net.dial import dial, dial_unix
 from pync.net.resolve import service_name
-from pync.run.relay import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pync.engine.console import Console
     from pync.net.resolve import Address
     from pync.options import Options
-    from pync.run.console import Console
     from pync.wire.address import Target
 
 

@@ -12,9 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pync.engine.loop import Reactor, TimerHandle
     from pync.net.endpoint import Endpoint
     from pync.net.move import Mover, Stage
-    from pync.run.loop import Reactor, TimerHandle
     from pync.wire.pacing import Pacer
 
 #: Steps a flow may take before the others get their turn.

@@ -9,17 +9,17 @@ import errno
 import socket
 import time
 
+from pync.engine.client import remaining
+from pync.engine.loop import Loop
+from pync.engine.relay import Relay
 from pync.errors import TIMEOUT, Fault
 from pync.net.listen import Listener, listen, write_port_file
 from pync.net.resolve import show_host
-from pync.run.client import remaining
-from pync.run.loop import Loop
-from pync.run.relay import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pync.engine.console import Console
     from pync.options import Options
-    from pync.run.console import Console
     from pync.wire.address import Target
 
 #: A plain listener takes one connection: whoever comes second is better refused than kept waiting.

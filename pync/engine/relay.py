@@ -9,12 +9,12 @@ from __future__ import annotations
 import socket
 import time
 
+from pync.engine.flow import Flow
+from pync.engine.loop import Loop
+from pync.engine.session import Policy, Session
+from pync.engine.stages import Taps, refusal, upward
 from pync.errors import OK
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
-from pync.run.flow import Flow
-from pync.run.loop import Loop
-from pync.run.session import Policy, Session
-from pync.run.stages import Taps, refusal, upward
 from pync.values import format_size
 from pync.wire.pacing import Pause, Rate
 
@@ -22,10 +22,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pync.engine.console import Console
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
-    from pync.run.console import Console
     from pync.wire.pacing import Pacer
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from pync.engine.flow import Flow
+    from pync.engine.loop import Reactor
     from pync.net.endpoint import SocketEndpoint
     from pync.net.move import Stage
     from pync.options import Options
-    from pync.run.flow import Flow
-    from pync.run.loop import Reactor
     from pync.wire.digest import Digest
     from pync.wire.telnet import Telnet
 

@@ -9,6 +9,11 @@ from __future__ import annotations
 import socket
 import time
 
+from pync.engine.accept import open_listener
+from pync.engine.client import remaining
+from pync.engine.loop import Loop
+from pync.engine.relay import Relay
+from pync.engine.session import Policy
 from pync.errors import NETWORK, OK, UsageFault
 from pync.net.datagram import (
     LARGEST,
@@ -23,17 +28,12 @@ from pync.net.datagram import (
 from pync.net.dial import dial_unix
 from pync.net.endpoint import TTY
 from pync.net.resolve import show_host
-from pync.run.accept import open_listener
-from pync.run.client import remaining
-from pync.run.loop import Loop
-from pync.run.relay import Relay
-from pync.run.session import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pync.engine.console import Console
+    from pync.engine.flow import Flow
     from pync.options import Options
-    from pync.run.console import Console
-    from pync.run.flow import Flow
     from pync.wire.address import Target
 
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).

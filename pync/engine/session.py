@@ -14,9 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pync.engine.flow import Flow
+    from pync.engine.loop import Reactor, TimerHandle
     from pync.net.endpoint import Endpoint
-    from pync.run.flow import Flow
-    from pync.run.loop import Reactor, TimerHandle
 
 
 class Policy:
