@@ -7,6 +7,7 @@ reads, writes or prints; whoever starts a session gets the outcome and speaks.
 from __future__ import annotations
 
 import errno
+import os
 
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 
@@ -215,5 +216,8 @@ class Session:
 
     def _lost(self, error: OSError) -> Fault:
         """What to say when the connection broke before both directions were done."""
+        if error.errno == errno.EPIPE and self._output_open:
+            # The reset itself went unseen: a write that was cut short by it has taken its error away.
+            error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         code = TIMEOUT if error.errno == errno.ETIMEDOUT else NETWORK
         return Fault(f"connection with {self._name} lost: {reason(error)}", code)

@@ -101,7 +101,9 @@ def resolve(
     except (socket.gaierror, UnicodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
         raise Fault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}', USAGE) from None
-    return [Address(family, kind, sockaddr) for family, _, _, _, sockaddr in found]
+    # A hosts file with both loopbacks makes glibc answer 127.0.0.1 twice for AF_INET.
+    distinct = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
+    return [Address(family, kind, sockaddr) for family, sockaddr in distinct]
 
 
 def _encoded(host: str | None) -> str | bytes | None:

@@ -1,0 +1,206 @@
+"""Hosts made of network namespaces, joined by a cable (veth), and what can happen to a network.
+
+Here hosts are made, disturbed (packets dropped, lost or answered with resets, cable pulled) and removed
+again, whatever happens in between. What is tested on them is in test_namespaces.py. The addresses are those
+reserved for benchmarks and documentation (RFC 2544, RFC 3849); nothing of them leaves the namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.running import PATIENCE, PYNC, Running, eventually, peer, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Where ip-netns(8) looks for the files that a namespace sees in the place of those in /etc.
+NETNS_ETC = Path("/etc/netns")
+
+#: Below /proc/sys/net. Duplicate address detection would make each IPv6 address wait for a second (RFC 4862, 5.4).
+NO_DAD = ("ipv6/conf/all/accept_dad", "ipv6/conf/default/accept_dad")
+NO_IPV6 = "ipv6/conf/all/disable_ipv6"
+
+_numbers = itertools.count(1)
+
+
+class Refused(Exception):
+    """The system does not let us have namespaces, or lacks a part of what they need."""
+
+
+class Host:
+    """A namespace with a loopback and one end of the cable.
+
+    `ipv4` and `ipv6` are the addresses of that end, `spare_ipv4` and `spare_ipv6` its second ones,
+    `link_local` the fe80:: address without its zone, `device` the name of the end.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.name = f"pync-{os.getpid()}-{next(_numbers)}"
+        self.device = f"cable{number}"
+        self.ipv4, self.spare_ipv4 = f"198.18.77.{number}", f"198.18.77.{number + 10}"
+        self.ipv6, self.spare_ipv6 = f"2001:db8:77::{number}", f"2001:db8:77::{number + 10}"
+        self.link_local = ""
+
+    # --- processes on it
+
+    def command(self, *argv: str) -> list[str]:
+        """The words that run a command on this host: `ip` becomes the command, under the same process id."""
+        return [peer("ip"), "netns", "exec", self.name, *argv]
+
+    def pync(self, *argv: str, **popen: Any) -> contextlib.AbstractContextManager[Running]:
+        """pync on this host."""
+        return running(*self.command(PYNC, *argv), **popen)
+
+    def run_pync(self, *argv: str, stdin: bytes = b"") -> tuple[int, bytes, list[str]]:
+        """Run pync on this host to its end: exit code, stdout, the lines of stderr."""
+        done = self._output(PYNC, *argv, stdin=stdin)
+        return done.returncode, done.stdout, done.stderr.decode().splitlines()
+
+    def run(self, *argv: str, stdin: bytes = b"") -> str:
+        """Run a command on this host and return its stdout; Refused where it fails."""
+        return _checked(self._output(*argv, stdin=stdin))
+
+    def _output(self, *argv: str, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(self.command(*argv), input=stdin, capture_output=True, timeout=PATIENCE, check=False)
+
+    # --- what can happen to it
+
+    def firewall(self, *rules: str) -> None:
+        """Judge what arrives from the cable by these rules of nft(8), in place of those before."""
+        table = [
+            "table inet pync",
+            "delete table inet pync",
+            "table inet pync {",
+            "chain judge {",
+            *rules,
+            "}",
+            "chain arriving {",
+            "type filter hook input priority 0",
+            f"iifname {self.device} jump judge",
+            "}",
+            "}",
+        ]
+        self.run(peer("nft"), "-f", "-", stdin="\n".join([*table, ""]).encode())
+
+    def lose(self, percent: int) -> None:
+        """Lose so many of the packets, each of one segment: by netem(8), or where the kernel lacks that by nft."""
+        self.run("ip", "link", "set", self.device, "gso_max_segs", "1")
+        netem = ("root", "netem", "loss", f"{percent}%", "delay", "2ms")
+        try:
+            self.run("tc", "qdisc", "add", "dev", self.device, *netem)
+        except Refused:
+            self.firewall(f"numgen random mod 100 < {percent} drop")
+
+    def pull_cable(self) -> None:
+        """Take our end of the cable down."""
+        self.run("ip", "link", "set", self.device, "down")
+
+    def drop_ipv4(self) -> None:
+        """Become a host with IPv6 only: there is no IPv4 but on the loopback."""
+        self.run("ip", "-4", "address", "flush", "dev", self.device)
+
+    def disable_ipv6(self) -> None:
+        """Become a host with IPv4 only, as an administrator does it."""
+        self._set(NO_IPV6, 1)
+
+    def _set(self, key: str, value: int) -> None:
+        self.run("tee", f"/proc/sys/net/{key}", stdin=str(value).encode())
+
+    # --- making and removing
+
+    def make(self) -> None:
+        _ip("netns", "add", self.name)
+        for key in NO_DAD:
+            self._set(key, 0)
+        self.run("ip", "link", "set", "lo", "up")
+
+    def plug_in(self, names: str) -> None:
+        """Give our end of the cable its addresses, and this host the names it knows."""
+        add = ("ip", "address", "add", "dev", self.device)
+        for ipv4 in (self.ipv4, self.spare_ipv4):
+            self.run(*add, f"{ipv4}/24")
+        self.run(*add, f"{self.ipv6}/64", "nodad")
+        # A deprecated address is not picked as the source of what we send; it can only be asked, and answer.
+        self.run(*add, f"{self.spare_ipv6}/64", "nodad", "preferred_lft", "0")
+        self.run("ip", "link", "set", self.device, "up")
+        etc = NETNS_ETC / self.name
+        etc.mkdir(parents=True)
+        (etc / "hosts").write_text(names)
+        if Path("/etc/nsswitch.conf").exists():
+            (etc / "nsswitch.conf").write_text("hosts: files\nservices: files\nprotocols: files\n")
+
+    def wait_usable(self) -> None:
+        """Wait until the cable carries and no address is tentative; learn the link-local one."""
+        self.link_local = eventually(self._link_local, f"a usable link-local address on {self.name}")
+
+    def _link_local(self) -> str:
+        state = self.run("ip", "-6", "-oneline", "address", "show", "dev", self.device)
+        if "tentative" in state or "state UP" not in self.run("ip", "link", "show", "dev", self.device):
+            return ""
+        local = [line.split()[3] for line in state.splitlines() if "scope link" in line]
+        return local[0].partition("/")[0] if local else ""
+
+    def remove(self) -> None:
+        """Remove the namespace and with it its end of the cable; no harm where it was never made."""
+        subprocess.run([peer("ip"), "netns", "delete", self.name], capture_output=True, check=False)
+        shutil.rmtree(NETNS_ETC / self.name, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other namespaces still have their files there
+            NETNS_ETC.rmdir()
+
+
+def _ip(*words: str) -> str:
+    return _checked(subprocess.run([peer("ip"), *words], capture_output=True, timeout=PATIENCE, check=False))
+
+
+def _checked(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode:
+        raise Refused(f"{' '.join(done.args)}: {done.stderr.decode().strip()}")
+    return done.stdout.decode()
+
+
+@contextlib.contextmanager
+def two_hosts() -> Iterator[tuple[Host, Host]]:
+    """Two hosts that know each other: the second one is called `server` on both.
+
+    Where the system refuses, the test is skipped; where CI is set and we are root it fails.
+    """
+    client, server = hosts = Host(1), Host(2)
+    try:
+        try:
+            _join(client, server)
+        except Refused as refusal:
+            _give_up(str(refusal))
+        yield hosts
+    finally:
+        for host in hosts:
+            host.remove()
+
+
+def _join(client: Host, server: Host) -> None:
+    if os.geteuid():
+        raise Refused("only root makes network namespaces")
+    peer("nft")
+    names = f"127.0.0.1 localhost\n::1 localhost\n{server.ipv6} server\n{server.ipv4} server\n"
+    for host in (client, server):
+        host.make()
+    end = ("name", client.device, "netns", client.name)
+    _ip("link", "add", *end, "type", "veth", "peer", "name", server.device, "netns", server.name)
+    for host in (client, server):
+        host.plug_in(names)
+    for host in (client, server):
+        host.wait_usable()
+
+
+def _give_up(why: str) -> None:
+    if os.environ.get("CI") and not os.geteuid():
+        pytest.fail(why)
+    pytest.skip(f"no network namespaces here: {why}")
