@@ -45,8 +45,9 @@ class Flow:
         self._pacers = pacers
         self._by_line = by_line
         self._most_reads = most_reads
-        self._mover: Mover = choose(source, sink, seen=bool(stages) or by_line) or self._copy()
+        self._mover: Mover = choose(source, sink, seen=bool(stages) or by_line) or self._copy(b"")
         self._moved_before = 0
+        self._reads_before = 0
         self._watching = ""
         self._watched_fd = -1
         self._timer: TimerHandle | None = None
@@ -56,8 +57,8 @@ class Flow:
         self.error: OSError | None = None
         self.last_moved = loop.time()
 
-    def _copy(self) -> Copy:
-        return Copy(self._source, self._sink, self._stages, by_line=self._by_line)
+    def _copy(self, begun: bytes) -> Copy:
+        return Copy(self._source, self._sink, self._stages, by_line=self._by_line, begun=begun)
 
     @property
     def moved(self) -> int:
@@ -77,7 +78,7 @@ class Flow:
     @property
     def read_enough(self) -> bool:
         """Whether the flow ended because it had taken the reads it was allowed (-W)."""
-        return self._most_reads is not None and self._mover.reads >= self._most_reads
+        return self._most_reads is not None and self._reads_before + self._mover.reads >= self._most_reads
 
     def start(self, on_end: Callable[[Flow], None]) -> None:
         """Begin to move; `on_end` is called once, with `error` set where it was one."""
@@ -90,6 +91,7 @@ class Flow:
         self.running = False
         self._watch("")
         self._cancel_timer()
+        self._mover.close()
 
     def hold(self) -> None:
         """Stop moving until as many `release`s have come."""
@@ -140,7 +142,8 @@ class Flow:
         """A pair that the kernel cannot join is copied from here on; everything else is the end."""
         if error.errno in NOT_JOINABLE and not isinstance(self._mover, Copy):
             self._moved_before += self._mover.moved
-            self._mover = self._copy()
+            self._reads_before += self._mover.reads
+            self._mover = self._copy(self._mover.close())
             return MORE
         self.error = error
         return DONE
