@@ -159,7 +159,7 @@ class Flow:
         if state == DONE:
             self.stop()
             self._on_end(self)
-        else:
+        elif not self._held:
             self._watch(state)
 
     def _watch(self, state: str) -> None:

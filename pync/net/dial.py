@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ATTEMPT_DELAY = 0.25
 #: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
 LONGEST_WAIT = 86400.0
+#: Thirty years: what fits a time_t of any size.
+LONGEST_SEND_TIMEOUT = 1e9
 
 
 class DialFault(Fault):
@@ -153,10 +155,11 @@ def _bind_unix(sock: socket.socket, options: Options) -> BoundPath | None:
 
 
 def _set_send_timeout(sock: socket.socket, seconds: float) -> None:
+    """A struct timeval (socket(7), SO_SNDTIMEO); all zero means no limit, so that a limit is never rounded to it."""
     import struct
 
-    whole, fraction = divmod(seconds, 1)
-    value = struct.pack("@ll", int(whole), int(fraction * 1e6))
+    microseconds = max(1 if seconds else 0, int(min(seconds, LONGEST_SEND_TIMEOUT) * 1e6))
+    value = struct.pack("@ll", *divmod(microseconds, 1_000_000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
 

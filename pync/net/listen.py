@@ -172,16 +172,13 @@ def write_port_file(path: str, listener: Listener) -> None:
     ports = dict.fromkeys(address.port for address in listener.addresses())
     draft = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(draft, "x", encoding="ascii") as file:
-            file.writelines(f"{port}\n" for port in ports)
-        os.replace(draft, path)
+        with open(draft, "x", encoding="ascii") as file:  # "x": what lies in the way is not ours
+            try:
+                file.writelines(f"{port}\n" for port in ports)
+                file.flush()
+                os.replace(draft, path)
+            except OSError:
+                os.unlink(draft)
+                raise
     except OSError as error:
-        _forget(draft)
         raise Fault(f"write {path}: {reason(error)}") from None
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from pync.net.endpoint import DATAGRAM, FILE, PIPE, SOCKET, grow_pipe
 
@@ -290,7 +291,7 @@ ZERO_COPY: dict[tuple[str, str], tuple[str, type[Splice | SpliceThrough | Sendfi
 def choose(source: Endpoint, sink: Endpoint, *, seen: bool) -> Mover | None:
     """The zero-copy mover for this pair; None where the bytes must be `seen`, or copying serves best."""
     row = ZERO_COPY.get((source.kind, sink.kind))
-    if seen or row is None:
+    if seen or row is None or sys.platform != "linux":  # elsewhere sendfile is another function
         return None
     function, mover = row
     return mover(source, sink) if hasattr(os, function) else None

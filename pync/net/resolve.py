@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 
 from pync.errors import USAGE, Fault, UsageFault, reason
+from pync.wire.address import HIGHEST_PORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,9 +116,11 @@ def port_number(port: int | str, protocol: str, numeric: bool = False) -> int:
     """The number of a port or of a service (services(5)).
 
     Raises:
-        UsageFault: no such service, or a name where only numbers are allowed.
+        UsageFault: no such number, no such service, or a name where only numbers are allowed.
     """
     if isinstance(port, int):
+        if not 0 <= port <= HIGHEST_PORT:
+            raise UsageFault(f"port '{port}' is not in 0 to {HIGHEST_PORT}")
         return port
     if numeric:
         raise UsageFault(f"port '{port}': a name, but -n allows numbers only")
