@@ -148,9 +148,7 @@ def plain_pync(*argv: str, **popen: Any) -> contextlib.AbstractContextManager[Ru
 
 def run_pync(*argv: str, stdin: bytes = b"", **popen: Any) -> tuple[int, bytes, list[str]]:
     """Run the command to its end: exit code, stdout, the lines of stderr."""
-    done = subprocess.run(
-        [PYNC, *argv], input=stdin, capture_output=True, timeout=PATIENCE, check=False, **popen
-    )
+    done = subprocess.run([PYNC, *argv], input=stdin, capture_output=True, timeout=PATIENCE, check=False, **popen)
     return done.returncode, done.stdout, done.stderr.decode().splitlines()
 
 
