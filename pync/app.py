@@ -6,7 +6,7 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import OK, Fault
+from pync.errors import NETWORK, OK, Fault
 from pync.options import Options, check
 
 TYPE_CHECKING = False
@@ -68,6 +68,9 @@ def run_words(argv: list[str], console: Console) -> int:
     except Fault as fault:
         console.fail(fault.text)
         return fault.code
+    except OSError as error:  # nothing that was foreseen, such as no descriptor left
+        console.fail(str(error))
+        return NETWORK
 
 
 def run_options(options: Options, console: Console) -> int:

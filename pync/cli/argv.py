@@ -11,6 +11,8 @@ from pync.options import ACTION, COUNTED, TABLE, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pync.options import Opt
 
 SPELLINGS: dict[str, Opt] = {spelling: opt for opt in TABLE if opt.kind is not ACTION for spelling in opt.spellings()}
@@ -39,7 +41,7 @@ def parse(argv: list[str]) -> Options | None:
     return options
 
 
-def _long(options: Options, word: str, words: object) -> None:
+def _long(options: Options, word: str, words: Iterator[str]) -> None:
     name, equals, value = word.partition("=")
     opt = _look_up(name)
     if opt.takes_value:
@@ -50,7 +52,7 @@ def _long(options: Options, word: str, words: object) -> None:
         _switch(options, opt)
 
 
-def _cluster(options: Options, word: str, words: object) -> None:
+def _cluster(options: Options, word: str, words: Iterator[str]) -> None:
     """`-lvp 10000`: switches until a letter that takes a value; the rest of the word is its value."""
     for position, letter in enumerate(word[1:], 2):
         opt = _look_up(f"-{letter}")
@@ -66,8 +68,8 @@ def _look_up(spelling: str) -> Opt:
     return SPELLINGS[spelling]
 
 
-def _next(words: object) -> str:
-    value: str | None = next(words, None)  # type: ignore[call-overload]
+def _next(words: Iterator[str]) -> str:
+    value = next(words, None)
     if value is None:
         raise _Declined
     return value

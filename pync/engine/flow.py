@@ -66,6 +66,11 @@ class Flow:
         return self._moved_before + self._mover.moved
 
     @property
+    def reads(self) -> int:
+        """Reads that brought something: data, or a datagram, which may be empty."""
+        return self._reads_before + self._mover.reads
+
+    @property
     def sink_to_blame(self) -> bool:
         """With `error`: whether writing failed, not reading."""
         return self._mover.sink_to_blame
@@ -78,7 +83,7 @@ class Flow:
     @property
     def read_enough(self) -> bool:
         """Whether the flow ended because it had taken the reads it was allowed (-W)."""
-        return self._most_reads is not None and self._reads_before + self._mover.reads >= self._most_reads
+        return self._most_reads is not None and self.reads >= self._most_reads
 
     def start(self, on_end: Callable[[Flow], None]) -> None:
         """Begin to move; `on_end` is called once, with `error` set where it was one."""

@@ -33,7 +33,7 @@ PARTING = 1.0
 
 
 class Relay:
-    """Joins connections to the standard streams, one after another. `run.udp` does it with datagrams."""
+    """Joins connections to the standard streams, one after another. `engine.udp` does it with datagrams."""
 
     def __init__(self, options: Options, console: Console) -> None:
         self.options = options
@@ -60,6 +60,9 @@ class Relay:
         try:
             return self.converse(loop, session)
         finally:
+            if telnet:
+                telnet.close()
+            loop.close()
             part(sock, orderly=session.fault is None)
 
     def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
@@ -70,7 +73,6 @@ class Relay:
             session.start(lambda _: loop.stop())
             loop.run()
         finally:
-            loop.close()
             self.output_gone = session.output_gone
             self._summarize(session.sent - unsent(), session.received, time.monotonic() - started)
         if session.fault is None:
@@ -79,10 +81,13 @@ class Relay:
         return session.fault.code
 
     def close(self) -> None:
-        """Print the digests, close the log files."""
+        """Print the digests; close the log files, and what was opened for our input and output."""
         for line in self._taps.digests():
             self.console.say(line)
         self._taps.close()
+        for endpoint in (self.input, self._output):
+            if endpoint is not None:
+                endpoint.close()
 
     def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY

@@ -208,8 +208,9 @@ class Session:
             self._timers["idle"] = self._loop.call_at(due, self._look_for_silence)
 
     def _held_up_here(self) -> bool:
-        """Whether the silence is our own doing (a pause, a slow reader of our output) and not the peer's."""
-        return self._down.held_up_here or (self._up is not None and self._up.pausing)
+        """Whether the silence is not the peer's: a pause of ours, a slow reader of our output, no peer yet."""
+        nobody_yet = self._policy.by_silence and self._policy.hold_empty and not self._down.reads
+        return nobody_yet or self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
         self.finish(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))

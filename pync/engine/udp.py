@@ -68,6 +68,7 @@ class DatagramRelay(Relay):
             if up is not None and not up.moved and not self.options.listen:
                 self.console.note("nothing was sent: our input was empty")
         finally:
+            loop.close()
             source.close()
         return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
 
