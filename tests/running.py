@@ -31,12 +31,23 @@ PATIENCE = 30.0
 #: The installed command, beside the interpreter that runs the tests.
 PYNC = str(Path(sys.executable).with_name("pync"))
 
-#: The same program where `os.splice` and `os.sendfile` are missing, as on macOS and the BSDs.
+#: The same program on a system without what Linux has: splice, sendfile, poll, epoll, and a /proc through
+#: which a pipe is opened anew, as on some of macOS and the BSDs.
 PLAIN_PYNC = [
     sys.executable,
     "-c",
-    "import os, sys\nfor name in ('splice', 'sendfile'):\n    delattr(os, name)\n"
-    "from pync.__main__ import main\nsys.exit(main())",
+    """
+import os, select, selectors, sys
+del os.splice, os.sendfile, select.poll, select.epoll, selectors.PollSelector
+real_open = os.open
+def open_without_proc(path, *args, **named):
+    if str(path).startswith("/proc/"):
+        raise FileNotFoundError(path)
+    return real_open(path, *args, **named)
+os.open = open_without_proc
+from pync.__main__ import main
+sys.exit(main())
+""",
 ]
 
 

@@ -15,6 +15,7 @@ from pync.engine.relay import Relay
 from pync.errors import TIMEOUT, Fault
 from pync.net.listen import Listener, listen, write_port_file
 from pync.net.resolve import show_host
+from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,27 +32,32 @@ def run_listener(target: Target, options: Options, console: Console) -> int:
     """Listen, take one connection (with -k one after another), relay; returns the exit code."""
     started = time.monotonic()
     relay = Relay(options, console)
+    own = BoundPath()
     try:
-        listener = open_listener(target, options, console)
+        listener = open_listener(target, options, console, own)
         try:
-            while True:
-                sock = _accept(listener, remaining(options, started))
-                if not options.keep_open:
-                    for waiting in listener.sockets:
-                        waiting.close()
-                code = relay.run(sock, _peer_name(sock, console), total=remaining(options, started))
-                if not options.keep_open or relay.output_gone:
-                    return code
+            return _serve(listener, options, console, relay, started)
         finally:
             listener.close()
     finally:
+        own.remove()
         relay.close()
 
 
-def open_listener(target: Target, options: Options, console: Console) -> Listener:
+def _serve(listener: Listener, options: Options, console: Console, relay: Relay, started: float) -> int:
+    while True:
+        sock = _accept(listener, remaining(options, started))
+        if not options.keep_open:
+            listener.close_sockets()
+        code = relay.run(sock, _peer_name(sock, console), total=remaining(options, started))
+        if not options.keep_open or relay.output_gone:
+            return code
+
+
+def open_listener(target: Target, options: Options, console: Console, own: BoundPath) -> Listener:
     """Bind, say where, write the port file: all of it before anybody can be accepted."""
     backlog = BACKLOG_MANY if options.keep_open else BACKLOG_ONE
-    listener = listen(target, options, backlog, console.note)
+    listener = listen(target, options, backlog, console.note, own)
     say_bound(listener, target, options, console)
     if options.port_file is not None:
         try:

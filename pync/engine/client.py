@@ -11,6 +11,7 @@ from pync.engine.relay import Relay
 from pync.errors import OK, Fault
 from pync.net.dial import dial, dial_unix
 from pync.net.resolve import service_name
+from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,12 +37,12 @@ def run_client(target: Target, options: Options, console: Console) -> int:
 
 
 def _one_path(path: str, options: Options, console: Console, relay: Relay, started: float) -> int:
-    sock, address, bound = dial_unix(path, options)
+    own = BoundPath()
     try:
+        sock, address = dial_unix(path, options, own)
         return relay.run(sock, announce(path, address, console), total=remaining(options, started))
     finally:
-        if bound is not None:
-            bound.remove()
+        own.remove()
 
 
 def _each_port(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:

@@ -53,9 +53,9 @@ class Relay:
         peer = SocketEndpoint(sock)
         telnet = refusal(self.options, peer, loop)
         down = self.downward(loop, peer, [telnet] if telnet else [])
-        if telnet:
-            telnet.flow = down
         up = self.upward(loop, peer)
+        if telnet:
+            telnet.flows = [flow for flow in (down, up) if flow is not None]
         session = self.session(loop, peer, up, down, self._stream_policy(total), name)
         try:
             return self.converse(loop, session)

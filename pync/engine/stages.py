@@ -79,9 +79,9 @@ class Tapped:
 class Refusal:
     """The stage of -t: takes the commands out, and answers them over the peer's own socket.
 
-    Answers are not data of our input: they may stand between any two bytes of it (RFC 854). One
-    that the socket does not take at once holds the flow, so that a peer that asks and never
-    reads cannot make us remember more than one chunk's answers.
+    Answers are not data of our input: they may stand between any two bytes of it (RFC 854), but no
+    data between two of theirs. What the socket does not take at once holds both flows, so that
+    nothing gets between, and a peer that asks and never reads cannot fill our memory.
     """
 
     def __init__(self, telnet: Telnet, peer: SocketEndpoint, loop: Reactor) -> None:
@@ -90,7 +90,7 @@ class Refusal:
         self._loop = loop
         self._unsent = b""
         self._wake_fd = -1
-        self.flow: Flow | None = None
+        self.flows: list[Flow] = []
 
     def feed(self, data: bytes) -> bytes:
         onward, reply = self._telnet.feed(data)
@@ -119,15 +119,15 @@ class Refusal:
             self._hold()
         elif not self._unsent and self._wake_fd >= 0:
             self.close()
-            assert self.flow is not None
-            self.flow.release()
+            for flow in self.flows:
+                flow.release()
 
     def _hold(self) -> None:
         # A descriptor of its own: the other direction may be waiting for the socket's one too.
         self._wake_fd = os.dup(self._peer.fd)
         self._loop.add_writer(self._wake_fd, self._send)
-        assert self.flow is not None
-        self.flow.hold()
+        for flow in self.flows:
+            flow.hold()
 
 
 class Taps:
@@ -138,6 +138,19 @@ class Taps:
         self._sent: list[Stage] = []
         self._received: list[Stage] = []
         self._digests: list[tuple[str, Digest]] = []
+        try:
+            self._make(options)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, options: Options) -> None:
+        if options.hash is not None:  # first: a bad name must not cost the old log its bytes
+            from pync.wire.digest import Digest
+
+            sent, received = Digest(options.hash), Digest(options.hash)
+            self._digests = [("sent", sent), ("received", received)]
+            self._add(Tapped(sent), Tapped(received))
         if options.output is not None:
             log = self._open(options.output, options.append_output)
             self._add(Tapped(Raw(), log.write), Tapped(Raw(), log.write))
@@ -146,12 +159,6 @@ class Taps:
 
             log = self._open(options.hex_dump, options.append_output)
             self._add(Tapped(HexDump(SENT), log.write), Tapped(HexDump(RECEIVED), log.write))
-        if options.hash is not None:
-            from pync.wire.digest import Digest
-
-            sent, received = Digest(options.hash), Digest(options.hash)
-            self._digests = [("sent", sent), ("received", received)]
-            self._add(Tapped(sent), Tapped(received))
 
     def sent(self) -> list[Stage]:
         return list(self._sent)

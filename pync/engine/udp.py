@@ -28,6 +28,7 @@ from pync.net.datagram import (
 from pync.net.dial import dial_unix
 from pync.net.endpoint import TTY
 from pync.net.resolve import show_host
+from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,32 +110,32 @@ def run_udp(target: Target, options: Options, console: Console) -> int:
 
 
 def _converse(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
-    bound = None
-    if target.path is not None:
-        sock, address, bound = dial_unix(target.path, options)
-        datagrams = unix_datagrams(sock, address.host, console.fail)
-    else:
-        assert target.host is not None
-        datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
-    assert datagrams.peer is not None
-    console.note(f"Sending to {datagrams.peer.name}")
+    own = BoundPath()
     try:
-        return relay.run_datagrams(datagrams, datagrams.peer.name, total=remaining(options, started), waiting=False)
+        if target.path is not None:
+            sock, address = dial_unix(target.path, options, own)
+            datagrams = unix_datagrams(sock, address.host, console.fail)
+        else:
+            assert target.host is not None
+            datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
+        assert datagrams.peer is not None
+        name = datagrams.peer.name
+        console.note(f"Sending to {name}")
+        return relay.run_datagrams(datagrams, name, total=remaining(options, started), waiting=False)
     finally:
-        if bound is not None:
-            bound.remove()
+        own.remove()
 
 
 def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
-    listener = open_listener(target, options, console)
-
     def received(peer: Peer) -> None:
         port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
         console.note(f"Connection received on {show_host(peer.address)}{port}")
         relay.peer_known()
 
+    own = BoundPath()
     try:
+        listener = open_listener(target, options, console, own)
         datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received)
         return relay.run_datagrams(datagrams, "listener", total=remaining(options, started), waiting=True)
     finally:
-        listener.close()
+        own.remove()

@@ -107,17 +107,16 @@ def dial(
     return sock, address
 
 
-def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address, BoundPath | None]:
-    """Connect to the unix-domain socket at `path`; with -s, also the path of our own, to be removed.
+def dial_unix(path: str, options: Options, own: BoundPath) -> tuple[socket.socket, Address]:
+    """Connect to the unix-domain socket at `path`; with -s, from a path of our own, which `own` keeps.
 
     The connect blocks: a non-blocking one fails with EAGAIN when the backlog is full (unix(7)).
     """
     address = unix_address(path, options.udp)
     sock = socket.socket(address.family, address.type)
     limit = connect_limit(options)
-    bound = None
     try:
-        bound = _bind_unix(sock, options)
+        _bind_unix(sock, options, own)
         sockopts.apply(sock, options)
         if limit is not None:
             _set_send_timeout(sock, limit)
@@ -125,31 +124,25 @@ def dial_unix(path: str, options: Options) -> tuple[socket.socket, Address, Boun
         if limit is not None:
             _set_send_timeout(sock, 0)
     except OSError as error:
-        _put_away(sock, bound)
+        sock.close()
         raise DialFault(path, [(address, _timed_out() if error.errno == errno.EAGAIN else error)]) from None
     except BaseException:
-        _put_away(sock, bound)
+        sock.close()
         raise
     sock.setblocking(False)
-    return sock, address, bound
+    return sock, address
 
 
-def _put_away(sock: socket.socket, bound: BoundPath | None) -> None:
-    sock.close()
-    if bound is not None:
-        bound.remove()
-
-
-def _bind_unix(sock: socket.socket, options: Options) -> BoundPath | None:
+def _bind_unix(sock: socket.socket, options: Options, own: BoundPath) -> None:
     """A datagram client needs an address of its own for the answers: -s PATH, or one the system picks."""
     if options.source is None and sock.type != socket.SOCK_DGRAM:
-        return None
+        return
     name = "" if options.source is None else unix_address(options.source, options.udp).sockaddr
     try:
         if name and not name.startswith("\0"):
-            return BoundPath(sock, name)
-        sock.bind(name)
-        return None
+            own.bind(sock, name)
+        else:
+            sock.bind(name)
     except OSError as error:
         raise Fault(f"bind to {options.source or 'a unix address'} failed: {reason(error)}", USAGE) from None
 

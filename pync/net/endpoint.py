@@ -131,7 +131,8 @@ class PipeEndpoint:
 class PatientEndpoint:
     """A pipe or a terminal that cannot be opened anew: ask poll before each call.
 
-    A write of at most PIPE_BUF bytes to a pipe that is ready does not block (pipe(7)).
+    A write of at most PIPE_BUF bytes to a pipe that is ready does not block (pipe(7)). A terminal
+    makes no such promise: one that is stopped (Ctrl-S) may hold us up until it goes on.
     """
 
     pollable = True

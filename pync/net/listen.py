@@ -30,32 +30,38 @@ PORT_TRIES = 16
 class Listener:
     """The bound sockets of one `-l`, and what must be cleaned up when they close."""
 
-    def __init__(self, sockets: list[socket.socket], path: BoundPath | None = None) -> None:
+    def __init__(self, sockets: list[socket.socket], own: BoundPath) -> None:
         self.sockets = sockets
-        self._path = path
+        self._own = own
 
     def addresses(self) -> list[Address]:
         """Where the sockets really are bound: port 0 has become a number."""
         return [Address(sock.family, sock.type, sock.getsockname()) for sock in self.sockets]
 
-    def close(self) -> None:
-        """Close the sockets; remove the unix path, if it still is ours."""
+    def close_sockets(self) -> None:
+        """Let nobody else in."""
         for sock in self.sockets:
             sock.close()
-        if self._path is not None:
-            self._path.remove()
+
+    def close(self) -> None:
+        """Close the sockets; remove the unix path, if it still is ours."""
+        self.close_sockets()
+        self._own.remove()
 
 
-def listen(target: Target, options: Options, backlog: int, note: Callable[[str], None]) -> Listener:
+def listen(
+    target: Target, options: Options, backlog: int, note: Callable[[str], None], own: BoundPath | None = None
+) -> Listener:
     """Bind all that `target` names; stream sockets also listen.
 
-    `note` is told of a family that this machine lacks.
+    `note` is told of a family that this machine lacks. `own` keeps a unix path from the moment it
+    is bound; without it the Listener does, once it is returned.
 
     Raises:
         Fault: code 2 where the name does not resolve or an address is in use, else 1.
     """
     if target.path is not None:
-        return _listen_unix(target.path, options, backlog)
+        return _listen_unix(target.path, options, backlog, own or BoundPath())
     addresses = resolve(
         target.host,
         target.ports[0],
@@ -64,7 +70,7 @@ def listen(target: Target, options: Options, backlog: int, note: Callable[[str],
         numeric=options.nodns,
         passive=True,
     )
-    return Listener(_bind_all(addresses, options, backlog, note))
+    return Listener(_bind_all(addresses, options, backlog, note), BoundPath())
 
 
 def _bind_all(
@@ -140,17 +146,16 @@ def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
     return Fault(text, NETWORK)
 
 
-def _listen_unix(path: str, options: Options, backlog: int) -> Listener:
+def _listen_unix(path: str, options: Options, backlog: int, own: BoundPath) -> Listener:
     address = unix_address(path, options.udp)
     sock = socket.socket(address.family, address.type)
-    bound = None
     try:
         sock.setblocking(False)
         sockopts.apply(sock, options)
         if path.startswith("@"):
             sock.bind(address.sockaddr)
         else:
-            bound = BoundPath(sock, path)
+            own.bind(sock, path)
         if address.type == socket.SOCK_STREAM:
             sock.listen(backlog)
     except OSError as error:
@@ -160,7 +165,7 @@ def _listen_unix(path: str, options: Options, backlog: int) -> Listener:
     except BaseException:
         sock.close()
         raise
-    return Listener([sock], bound)
+    return Listener([sock], own)
 
 
 def write_port_file(path: str, listener: Listener) -> None:

@@ -13,17 +13,30 @@ import stat
 
 
 class BoundPath:
-    """A path that a socket of ours is bound to.
+    """The path that a socket of ours is bound to, once it is.
 
-    Raises:
-        OSError: it cannot be bound; EADDRINUSE where somebody serves it, or a file is there.
+    Whoever will have to `remove` it makes it first and binds through it then: a signal may arrive
+    between any two steps, and must find the path in the keeping of somebody.
     """
 
-    def __init__(self, sock: socket.socket, path: str) -> None:
+    def __init__(self) -> None:
+        self._path = ""
+        self._identity: tuple[int, int] | None = None
+
+    def bind(self, sock: socket.socket, path: str) -> None:
+        """Bind the socket, in place of a stale one.
+
+        Raises:
+            OSError: it cannot be bound; EADDRINUSE where somebody serves it, or a file is there.
+        """
         remove_stale(path, sock.type)
-        sock.bind(path)
+        before = _identity(path)
         self._path = path
-        self._identity = _identity(path)
+        try:
+            sock.bind(path)
+        finally:
+            after = _identity(path)
+            self._identity = None if after == before else after
 
     def remove(self) -> None:
         """Remove the path, unless it has become somebody else's."""

@@ -1,0 +1,669 @@
+"""Connecting: the race over all addresses of a host, run against sockets that answer when told to.
+
+Refusals and answers are real ones of the loopback. An address that is silent is a socket whose
+buffer is full, so that it becomes "writable", as a connected one does, when the test reads from it.
+The race over a network that drops packets is in cli/test_namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import pync
+from pync.errors import NETWORK, TIMEOUT, USAGE, Fault
+from pync.net import dial
+from pync.net.dial import DialFault, describe_failure, dial_unix, race
+from pync.net.resolve import Address
+from pync.net.unixpath import BoundPath
+from pync.options import Options
+from tests.running import PATIENCE, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+#: Longer than any test may take: what waits for this has waited for the wrong thing.
+NEVER = 3600.0
+#: More than a full backlog of one holds.
+FULL_AFTER = 16
+
+
+def descriptors() -> set[str]:
+    """The open descriptors of this process, without the one that lists them."""
+    found = os.listdir("/dev/fd")
+    return {name for name in found if os.path.exists(f"/dev/fd/{name}")}
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    before = descriptors()
+    yield
+    assert descriptors() == before
+
+
+def tcp(sockaddr: Any) -> Address:
+    return Address(socket.AF_INET6 if len(sockaddr) == 4 else socket.AF_INET, socket.SOCK_STREAM, sockaddr)
+
+
+@contextlib.contextmanager
+def loopback_server(host: str, family: int) -> Iterator[socket.socket]:
+    try:
+        sock = socket.create_server((host, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"{host} cannot be bound here: {error}")
+    with sock:
+        sock.settimeout(PATIENCE)
+        yield sock
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def server(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """Somebody who answers."""
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    with loopback_server(request.param, family) as sock:
+        yield sock
+
+
+@pytest.fixture
+def server4() -> Iterator[socket.socket]:
+    with loopback_server("127.0.0.1", socket.AF_INET) as sock:
+        yield sock
+
+
+class Silent(socket.socket):
+    """A socket that claims to be connecting, until `answer` is called: a pair whose buffer is full."""
+
+    def __init__(self) -> None:
+        near, self._far = socket.socketpair()
+        super().__init__(near.family, near.type, 0, near.detach())
+        self.setblocking(False)
+        self._far.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.send(bytes(1 << 12))
+
+    def connect_ex(self, address: Any) -> int:
+        return errno.EINPROGRESS
+
+    def getpeername(self) -> Any:
+        return ("192.0.2.1", 80)  # both ends of a pair have the same name: none
+
+    def answer(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._far.recv(1 << 20):
+                pass
+
+    def close(self) -> None:
+        super().close()
+        self._far.close()
+
+
+class Openers:
+    """Makes the sockets of a race, and remembers which were made and when."""
+
+    def __init__(self, *fakes: Callable[[], socket.socket] | None) -> None:
+        self._fakes = list(fakes)
+        self.made: list[socket.socket] = []
+        self.times: list[float] = []
+
+    def __call__(self, address: Address) -> socket.socket:
+        fake = self._fakes.pop(0) if self._fakes else None
+        self.times.append(time.monotonic())
+        sock = fake() if fake else socket.socket(address.family, address.type)
+        sock.setblocking(False)
+        self.made.append(sock)
+        return sock
+
+    def pauses(self) -> list[float]:
+        """The time from each attempt to the next; a little is lost before we look at the clock."""
+        return [later - earlier + 0.005 for earlier, later in zip(self.times, self.times[1:], strict=False)]
+
+    def closed(self) -> list[bool]:
+        return [sock.fileno() == -1 for sock in self.made]
+
+
+def failing_with(code: int) -> Callable[[], socket.socket]:
+    """An opener of sockets whose connect fails at once."""
+
+    class Failing(socket.socket):
+        def connect_ex(self, address: Any) -> int:
+            return code
+
+    return Failing
+
+
+def refused(family: int = socket.AF_INET) -> Address:
+    """An address where nobody listens."""
+    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    with loopback_server(host, family) as sock:
+        return tcp(sock.getsockname())
+
+
+def errors(failures: list[tuple[Address, OSError]]) -> list[tuple[str, int, int | None]]:
+    return [(address.host, address.port, error.errno) for address, error in failures]
+
+
+# --- the race
+
+
+def test_a_single_address_that_answers_wins(server: socket.socket) -> None:
+    address = tcp(server.getsockname())
+    sock, winner, failures = race([address], Openers(), None, "host")
+    with sock:
+        assert sock.getpeername() == server.getsockname()
+        assert winner is address
+        assert failures == []
+
+
+def test_after_a_refusal_the_next_address_is_tried_at_once(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", NEVER)
+    first, second = refused(), refused(socket.AF_INET6)
+    openers = Openers()
+    sock, winner, failures = race([first, second, tcp(server.getsockname())], openers, None, "host")
+    with sock:
+        assert winner.sockaddr == server.getsockname()
+        assert errors(failures) == [(a.host, a.port, errno.ECONNREFUSED) for a in (first, second)]
+        assert openers.closed() == [True, True, False]
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EACCES])
+def test_after_a_connect_that_fails_in_the_call_the_next_address_is_tried_at_once(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", NEVER)
+    openers = Openers(failing_with(code))
+    sock, _, failures = race([refused(), tcp(server4.getsockname())], openers, None, "host")
+    with sock:
+        assert [error.errno for _, error in failures] == [code]
+        assert openers.closed() == [True, False]
+
+
+def test_a_family_that_cannot_have_a_socket_is_a_failure_and_the_next_is_tried_at_once(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", NEVER)
+    sock, _, failures = race([refused(), tcp(server4.getsockname())], Openers(missing), None, "host")
+    with sock:
+        assert [error.errno for _, error in failures] == [errno.EAFNOSUPPORT]
+
+
+def test_attempts_start_a_quarter_of_a_second_apart() -> None:
+    assert dial.ATTEMPT_DELAY == 0.25
+
+
+def test_a_silent_address_costs_the_delay_and_not_a_timeout(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.05)
+    openers = Openers(Silent)
+    with no_descriptor_left():
+        sock, winner, failures = race([refused(), tcp(server.getsockname())], openers, NEVER, "host")
+        sock.close()
+    assert winner.sockaddr == server.getsockname()
+    assert failures == []
+    assert openers.closed() == [True, True]
+    assert openers.pauses()[0] >= 0.05
+
+
+def test_each_of_several_silent_addresses_costs_the_delay(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.02)
+    openers = Openers(Silent, Silent, Silent)
+    sock, winner, _ = race([refused(), refused(), refused(), tcp(server4.getsockname())], openers, None, "host")
+    sock.close()
+    assert winner.sockaddr == server4.getsockname()
+    assert min(openers.pauses()) >= 0.02
+
+
+def test_no_second_attempt_starts_when_the_first_one_answers_in_time(server4: socket.socket) -> None:
+    openers = Openers()
+    sock, _, _ = race([tcp(server4.getsockname()), refused()], openers, None, "host")
+    sock.close()
+    assert len(openers.made) == 1
+
+
+def test_a_late_answer_of_the_first_address_still_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.0)
+    first, second = refused(), refused()
+    late = Silent()
+
+    class Unanswered(Silent):
+        def connect_ex(self, address: Any) -> int:
+            late.answer()  # the first one hears while the second one is under way
+            return errno.EINPROGRESS
+
+    openers = Openers(lambda: late, Unanswered)
+    sock, winner, _ = race([first, second], openers, None, "host")
+    with sock:
+        assert winner is first
+        assert openers.closed() == [False, True]
+
+
+def test_a_refusal_starts_the_next_attempt_while_another_is_still_under_way(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def second() -> socket.socket:
+        monkeypatch.setattr(dial, "ATTEMPT_DELAY", NEVER)  # for whoever comes after this one
+        return socket.socket()
+
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.0)
+    openers = Openers(Silent, second)
+    with no_descriptor_left():
+        sock, _, failures = race([refused(), refused(), tcp(server4.getsockname())], openers, NEVER, "host")
+        sock.close()
+    assert [error.errno for _, error in failures] == [errno.ECONNREFUSED]
+    assert openers.closed() == [True, True, True]
+
+
+def test_when_all_are_refused_every_address_is_named_with_its_own_error() -> None:
+    four, six = refused(), refused(socket.AF_INET6)
+    openers = Openers(None, None, failing_with(errno.ENETUNREACH))
+    with no_descriptor_left(), pytest.raises(DialFault) as caught:
+        race([four, six, four], openers, None, "host.example")
+    assert caught.value.code == NETWORK
+    assert caught.value.text.splitlines() == [
+        f"connect to host.example (127.0.0.1) port {four.port} (tcp) failed: Connection refused",
+        f"connect to host.example (::1) port {six.port} (tcp) failed: Connection refused",
+        f"connect to host.example (127.0.0.1) port {four.port} (tcp) failed: Network is unreachable",
+    ]
+    assert [address for address, _ in caught.value.failures] == [four, six, four]
+
+
+def test_a_numeric_host_is_not_shown_twice() -> None:
+    address = tcp(("::1", 80, 0, 0))
+    error = OSError(errno.ECONNREFUSED, "Connection refused")
+    assert describe_failure("::1", address, error) == "connect to ::1 port 80 (tcp) failed: Connection refused"
+
+
+def test_the_limit_holds_for_each_address_and_gives_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", NEVER)
+    openers = Openers(Silent, Silent)
+    with no_descriptor_left(), pytest.raises(DialFault) as caught:
+        race([refused(), refused(socket.AF_INET6)], openers, 0.05, "host")
+    ended = time.monotonic()
+    assert caught.value.code == TIMEOUT
+    assert [line.rpartition(": ")[2] for line in caught.value.text.splitlines()] == ["Connection timed out"] * 2
+    openers.times.append(ended)
+    assert min(openers.pauses()) >= 0.05
+
+
+def test_one_silent_address_among_refusals_gives_exit_code_3() -> None:
+    with pytest.raises(DialFault) as caught:
+        race([refused(), refused()], Openers(Silent), 0.02, "host")
+    assert caught.value.code == TIMEOUT
+    assert {error.errno for _, error in caught.value.failures} == {errno.ETIMEDOUT, errno.ECONNREFUSED}
+
+
+@pytest.mark.parametrize("limit", [1e7, 1e20])
+def test_a_limit_may_be_of_any_size(server4: socket.socket, limit: float) -> None:
+    sock, _, _ = race([tcp(server4.getsockname())], Openers(), limit, "host")
+    sock.close()
+
+
+def test_a_fault_of_the_opener_ends_the_race_and_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty() -> socket.socket:
+        raise Fault("bind failed", USAGE)
+
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.0)
+    with no_descriptor_left(), pytest.raises(Fault, match="bind failed"):
+        race([refused(), refused()], Openers(Silent, faulty), None, "host")
+
+
+def test_sockaddrs_go_to_connect_untouched() -> None:
+    given: list[Any] = []
+
+    class Recording(socket.socket):
+        def connect_ex(self, address: Any) -> int:
+            given.append(address)
+            return errno.ENETUNREACH
+
+    sockaddrs = [("::1", 80, 5, 7), ("127.0.0.1", 80)]
+    with pytest.raises(DialFault):
+        race([tcp(sockaddr) for sockaddr in sockaddrs], Openers(Recording, Recording), None, "host")
+    assert all(seen is sockaddr for seen, sockaddr in zip(given, sockaddrs, strict=True))
+
+
+# --- dial: options, source address, notes
+
+
+def test_a_dialed_socket_does_not_block_and_is_not_inherited(server: socket.socket) -> None:
+    host, port, *_ = server.getsockname()
+    sock, address = dial.dial(host, port, Options())
+    with sock:
+        assert not sock.getblocking()
+        assert not sock.get_inheritable()
+        assert (address.host, address.port) == (host, port)
+
+
+def test_addresses_that_failed_before_another_answered_are_noted(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = server4.getsockname()[1]
+    both = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", port, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args: both)
+    notes: list[str] = []
+    sock, _ = dial.dial("host.example", port, Options(), notes.append)
+    sock.close()
+    assert notes == [f"connect to host.example (::1) port {port} (tcp) failed: Connection refused"]
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        ({}, None),
+        ({"timeout": 5.0}, 5.0),
+        ({"timeout": 5.0, "connect_timeout": 2.0}, 2.0),
+        ({"connect_timeout": 9.0}, 9.0),
+        ({"connect_timeout": 9.0, "total_timeout": 3.0}, 3.0),
+    ],
+)
+def test_the_connect_limit_is_w_unless_a_nearer_word_is_said(given: dict[str, Any], limit: float | None) -> None:
+    assert dial.connect_limit(Options(**given)) == limit
+
+
+@pytest.mark.parametrize("words", [{"source": "127.0.0.1"}, {"source_port": "free"}, {"source": "::1"}])
+def test_the_source_address_and_port_are_what_the_server_sees(words: dict[str, Any]) -> None:
+    six = words.get("source") == "::1"
+    host, family = ("::1", socket.AF_INET6) if six else ("127.0.0.1", socket.AF_INET)
+    port = str(unused_port())
+    words = {name: port if value == "free" else value for name, value in words.items()}
+    with loopback_server(host, family) as listener:
+        sock, _ = dial.dial(host, listener.getsockname()[1], Options(**words))
+        with sock, listener.accept()[0] as connection:
+            peer = connection.getpeername()
+    assert peer[0] == words.get("source", host)
+    assert str(peer[1]) == words.get("source_port", str(peer[1]))
+
+
+def test_another_loopback_address_may_be_the_source(server4: socket.socket) -> None:
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.2", 0))
+    except OSError:
+        pytest.skip("this system has only one loopback address")
+    sock, _ = dial.dial("127.0.0.1", server4.getsockname()[1], Options(source="127.0.0.2"))
+    with sock, server4.accept()[0] as connection:
+        assert connection.getpeername()[0] == "127.0.0.2"
+
+
+def test_a_source_port_serves_both_families_of_one_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        six = tcp(("::1", port, 0, 0))
+        addresses = [six, tcp(("127.0.0.1", port))]
+        open_socket = dial.opener(Options(source_port=str(unused_port())), addresses)
+        with open_socket(six):  # as if it were still under way
+            sock, _, _ = race(addresses[1:], open_socket, None, "host")
+            sock.close()
+
+
+def test_a_source_of_another_family_than_the_host_is_an_error() -> None:
+    with no_descriptor_left(), pytest.raises(Fault, match=r"source address ::1 is of another family") as caught:
+        dial.dial("127.0.0.1", 9, Options(source="::1"))
+    assert caught.value.code == USAGE
+
+
+def test_addresses_that_the_source_cannot_reach_are_left_out() -> None:
+    addresses = [refused(), refused(socket.AF_INET6)]
+    dial.opener(Options(source="::1"), addresses)
+    assert [address.host for address in addresses] == ["::1"]
+
+
+def test_a_source_port_in_use_is_an_error_that_names_it(server4: socket.socket) -> None:
+    port = server4.getsockname()[1]
+    with no_descriptor_left(), pytest.raises(Fault, match=rf"port {port}.*[Aa]ddress already in use") as caught:
+        dial.dial("127.0.0.1", 9, Options(source="127.0.0.1", source_port=str(port)))
+    assert caught.value.code == USAGE
+
+
+def test_a_range_is_no_source_port() -> None:
+    with pytest.raises(Fault, match=r"'20-30'.*one port") as caught:
+        dial.dial("127.0.0.1", 9, Options(source_port="20-30"))
+    assert caught.value.code == USAGE
+
+
+def test_a_socket_never_joins_itself() -> None:
+    port = unused_port()
+    options = Options(source="127.0.0.1", source_port=str(port))
+    with no_descriptor_left(), pytest.raises(DialFault, match="Connection refused"):
+        dial.dial("127.0.0.1", port, options)
+
+
+# --- the public connect
+
+
+def test_the_public_connect_gives_a_blocking_socket(server: socket.socket) -> None:
+    host, port, *_ = server.getsockname()
+    with pync.connect(host, port, timeout=PATIENCE) as sock, server.accept()[0] as connection:
+        assert sock.gettimeout() is None
+        connection.sendall(b"hello")
+        assert sock.recv(5) == b"hello"
+
+
+def test_the_public_connect_binds_its_source(server4: socket.socket) -> None:
+    port = unused_port()
+    with (
+        pync.connect("127.0.0.1", server4.getsockname()[1], source="127.0.0.1", source_port=port),
+        server4.accept()[0] as connection,
+    ):
+        assert connection.getpeername() == ("127.0.0.1", port)
+
+
+def test_the_public_connect_takes_the_name_of_a_service(
+    server4: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = {("test", "tcp"): server4.getsockname()[1]}
+    monkeypatch.setattr(socket, "getservbyname", lambda name, protocol: services[name, protocol])
+    pync.connect("127.0.0.1", "test").close()
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_the_public_connect_keeps_to_one_family(monkeypatch: pytest.MonkeyPatch, family: int, host: str) -> None:
+    asked: list[int] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(name: Any, port: Any, family: int, *rest: Any) -> Any:
+        asked.append(family)
+        return real(name, port, family, *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with loopback_server(host, family) as listener:
+        pync.connect(host, listener.getsockname()[1], family=family).close()
+    assert asked == [family]
+
+
+def test_the_public_connect_refuses_names_where_only_numbers_are_allowed() -> None:
+    with pytest.raises(pync.Fault) as caught:
+        pync.connect("host.example", 80, numeric=True)
+    assert caught.value.code == USAGE
+
+
+@pytest.mark.parametrize("port", [65536, 70000])
+def test_the_public_connect_refuses_a_port_that_does_not_exist(port: int) -> None:
+    with pytest.raises(pync.Fault, match=str(port)) as caught:
+        pync.connect("127.0.0.1", port)
+    assert caught.value.code == USAGE
+
+
+def test_the_public_connect_raises_a_fault_that_names_the_refusal() -> None:
+    address = refused()
+    with no_descriptor_left(), pytest.raises(pync.Fault, match=rf"port {address.port}.*Connection refused") as caught:
+        pync.connect("127.0.0.1", address.port)
+    assert caught.value.code == NETWORK
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="only Linux drops what a full backlog cannot take")
+def test_a_listener_whose_backlog_is_full_is_a_timeout() -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        with no_descriptor_left(), pytest.raises(pync.Fault, match="timed out") as caught:
+            pync.connect(*listener.getsockname(), timeout=0.1)
+    assert caught.value.code == TIMEOUT
+
+
+# --- unix-domain sockets
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+@contextlib.contextmanager
+def unix_server(path: str, kind: int = socket.SOCK_STREAM, backlog: int = 5) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        sock.settimeout(PATIENCE)
+        sock.bind(path)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(backlog)
+        yield sock
+
+
+@contextlib.contextmanager
+def dialed(path: str, options: Options) -> Iterator[socket.socket]:
+    """A connection to the path, and its own path removed at the end, as `engine.client` does."""
+    own = BoundPath()
+    sock, address = dial_unix(path, options, own)
+    assert address.host == path
+    with sock:
+        yield sock
+    own.remove()
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 5.0])
+def test_a_unix_socket_is_dialed_and_does_not_block_afterwards(path: str, limit: float | None) -> None:
+    with unix_server(path) as server:
+        with dialed(path, Options(connect_timeout=limit)) as sock, server.accept()[0]:
+            assert not sock.getblocking()
+            assert not any(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="abstract names are Linux's")
+def test_an_abstract_name_is_dialed() -> None:
+    name = f"@pync-test-{os.getpid()}"
+    with unix_server(f"\0{name[1:]}") as server, dialed(name, Options()), server.accept()[0]:
+        pass
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="only Linux picks a name when asked for none")
+def test_a_datagram_client_gets_an_address_for_the_answers(path: str) -> None:
+    with unix_server(path, socket.SOCK_DGRAM) as server, dialed(path, Options(udp=True)) as sock:
+        sock.send(b"question")
+        data, sender = server.recvfrom(100)
+        server.sendto(b"answer to " + data, sender)
+        assert sock.recv(100) == b"answer to question"
+
+
+KINDS = [(False, socket.SOCK_STREAM), (True, socket.SOCK_DGRAM)]
+
+
+@pytest.mark.parametrize(("udp", "kind"), KINDS)
+@pytest.mark.parametrize("stale", [False, True])
+def test_the_source_of_a_unix_socket_is_a_path_that_is_gone_afterwards(
+    path: str, udp: bool, kind: int, stale: bool
+) -> None:
+    source = f"{path}.source"
+    if stale:
+        with unix_server(source, kind):
+            pass
+    with unix_server(path, kind):
+        with dialed(path, Options(udp=udp, source=source)) as sock:
+            assert sock.getsockname() == source
+        assert not os.path.lexists(source)
+
+
+def test_a_source_path_that_somebody_serves_is_an_error_that_names_it(path: str) -> None:
+    with unix_server(path), no_descriptor_left(), pytest.raises(Fault, match=path) as caught:
+        dial_unix(path, Options(source=path), BoundPath())
+    assert caught.value.code == USAGE
+    assert os.path.exists(path)
+
+
+def test_a_source_path_does_not_outlive_a_connect_that_fails(path: str) -> None:
+    own = BoundPath()
+    with no_descriptor_left(), pytest.raises(DialFault):
+        dial_unix(path, Options(source=f"{path}.source"), own)
+    own.remove()
+    assert not os.path.lexists(f"{path}.source")
+
+
+def test_a_path_where_nothing_is_is_an_error_that_names_it(path: str) -> None:
+    with no_descriptor_left(), pytest.raises(DialFault) as caught:
+        dial_unix(path, Options(), BoundPath())
+    assert caught.value.text == f"connect to {path} failed: No such file or directory"
+    assert caught.value.code == NETWORK
+
+
+def test_a_path_that_nobody_serves_any_more_is_refused(path: str) -> None:
+    with unix_server(path):
+        pass
+    with pytest.raises(DialFault, match="Connection refused"):
+        dial_unix(path, Options(), BoundPath())
+
+
+def test_a_path_that_is_too_long_is_an_error_that_says_so() -> None:
+    with no_descriptor_left(), pytest.raises(DialFault, match="too long") as caught:
+        dial_unix("/tmp/" + "x" * 200, Options(), BoundPath())
+    assert caught.value.code == NETWORK
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="elsewhere a full backlog refuses")
+def test_a_unix_socket_whose_backlog_is_full_is_a_timeout(path: str) -> None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(unix_server(path, backlog=0))
+        for _ in range(FULL_AFTER):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            if waiting.connect_ex(path) == errno.EAGAIN:
+                break
+        else:
+            pytest.fail("the backlog was never full")
+        with no_descriptor_left(), pytest.raises(DialFault, match="timed out") as caught:
+            dial_unix(path, Options(connect_timeout=0.05), BoundPath())
+    assert caught.value.code == TIMEOUT
+
+
+@pytest.mark.parametrize("limit", [1e7, 1e20])
+def test_the_limit_of_a_unix_socket_may_be_of_any_size(path: str, limit: float) -> None:
+    with unix_server(path), dialed(path, Options(connect_timeout=limit)):
+        pass
+
+
+@pytest.mark.parametrize("limit", [1e-4, 1e-7])
+@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="elsewhere a full backlog refuses")
+def test_a_tiny_limit_is_a_limit(path: str, limit: float) -> None:
+    """SO_SNDTIMEO counts microseconds, and 0 means for ever: less than one must not become none."""
+    set_to: list[bytes] = []
+
+    class Recording(socket.socket):
+        def setsockopt(self, *args: Any) -> None:
+            if args[1] == socket.SO_SNDTIMEO:
+                set_to.append(args[2])
+            super().setsockopt(*args)
+
+    with unix_server(path), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "socket", Recording)
+        with dialed(path, Options(connect_timeout=limit)):
+            pass
+    assert any(set_to[0])
