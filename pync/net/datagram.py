@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import sys
 
 from pync.errors import Fault, reason
-from pync.net.dial import DialFault, candidates, opener
+from pync.net.dial import candidates, opener
 from pync.net.endpoint import DATAGRAM
+from pync.net.pktinfo import answer_from, ask_local_address
+from pync.net.race import DialFault
 from pync.net.resolve import show_host
 
 TYPE_CHECKING = False
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 #: The most a UDP datagram over IPv4 carries: 65535 less the headers of IP and UDP (RFC 768, RFC 791).
 LARGEST = 65507
-#: Python exports this only from 3.12 on; the number is Linux's (ip(7)).
-IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if sys.platform == "linux" else None)
-IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", None)
-IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", None)
 ANCILLARY_SPACE = 64
 #: Datagrams kept for the next address, in case the first one refuses them.
 KEPT = 16
@@ -101,7 +98,7 @@ class Datagrams:
         if self._on_peer is None or not address:
             return
         if self.peer is None or self.peer.address != address or self.peer.sock is not sock:
-            self.peer = Peer(sock, address, _name(sock, address), _answer_from(ancillary))
+            self.peer = Peer(sock, address, _name(sock, address), answer_from(ancillary))
             self._announce(address)
 
     def _announce(self, address: Any) -> None:
@@ -333,40 +330,6 @@ def _with_hint(error: OSError) -> OSError:
 def _close_all(sockets: list[socket.socket]) -> None:
     for sock in sockets:
         sock.close()
-
-
-def ask_local_address(sock: socket.socket) -> None:
-    """Have the kernel tell to which of our addresses a datagram came, where a socket has them all.
-
-    Otherwise the answer may leave from another address than the query came to, and the client
-    throws it away (ip(7), RFC 3542 section 6).
-    """
-    settings = {
-        socket.AF_INET: ("0.0.0.0", socket.IPPROTO_IP, IP_PKTINFO),
-        socket.AF_INET6: ("::", socket.IPPROTO_IPV6, IPV6_RECVPKTINFO),
-    }
-    if sock.family not in settings:
-        return
-    wildcard, level, name = settings[sock.family]
-    if sock.getsockname()[0] != wildcard or name is None:
-        return
-    try:
-        sock.setsockopt(level, name, 1)
-    except OSError:
-        return  # the kernel picks the address then, as it does for every other netcat
-
-
-def _answer_from(ancillary: list[Any]) -> list[Any]:
-    """The ancillary message that makes an answer leave from the address the query came to."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-            # struct in_pktinfo: interface, local address, destination in the header.
-            return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
-        if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and data[0] != 0xFF:
-            # struct in6_pktinfo: address, interface. Only link-local addresses need the interface.
-            link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
-            return [(level, kind, data if link_local else data[:16] + bytes(4))]
-    return []
 
 
 def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]) -> Datagrams:

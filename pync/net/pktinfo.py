@@ -1,0 +1,53 @@
+"""Answering a datagram from the address it came to: IP_PKTINFO and IPV6_PKTINFO (ip(7), RFC 3542).
+
+On a host with several addresses the kernel would pick one, and the client throws away what comes from
+another than it asked. Only the two ancillary messages are known here, no peer and no session.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: Python exports this only from 3.12 on; the number is Linux's (ip(7)).
+IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if sys.platform == "linux" else None)
+IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", None)
+IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", None)
+
+
+def ask_local_address(sock: socket.socket) -> None:
+    """Have the kernel tell to which of our addresses a datagram came, where a socket has them all.
+
+    Otherwise the answer may leave from another address than the query came to, and the client
+    throws it away (ip(7), RFC 3542 section 6).
+    """
+    settings = {
+        socket.AF_INET: ("0.0.0.0", socket.IPPROTO_IP, IP_PKTINFO),
+        socket.AF_INET6: ("::", socket.IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    }
+    if sock.family not in settings:
+        return
+    wildcard, level, name = settings[sock.family]
+    if sock.getsockname()[0] != wildcard or name is None:
+        return
+    try:
+        sock.setsockopt(level, name, 1)
+    except OSError:
+        return  # the kernel picks the address then, as it does for every other netcat
+
+
+def answer_from(ancillary: list[Any]) -> list[Any]:
+    """The ancillary message that makes an answer leave from the address the query came to."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+            # struct in_pktinfo: interface, local address, destination in the header.
+            return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
+        if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and data[0] != 0xFF:
+            # struct in6_pktinfo: address, interface. Only link-local addresses need the interface.
+            link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
+            return [(level, kind, data if link_local else data[:16] + bytes(4))]
+    return []
