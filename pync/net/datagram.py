@@ -164,7 +164,7 @@ class Datagrams:
             return
         self._reported.add(error.errno or 0)
         name = self.peer.name if self.peer else "peer"
-        size = f"datagram of {lost} bytes: " if lost else ""
+        size = f"datagram of {lost} bytes: " if error.errno == errno.EMSGSIZE else ""
         self._report(f"send to {name}: {size}{reason(error)}")
 
     def _move_on(self) -> None:

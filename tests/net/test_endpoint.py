@@ -148,6 +148,8 @@ def await_ready(fd: int, event: int) -> None:
 
 def fill(local: Endpoint) -> int:
     """Write until it would block: how much it took. A terminal may take more a moment later."""
+    if isinstance(local, PatientEndpoint) and local.kind == TTY:
+        pytest.skip("a terminal that is ready promises no room for PIPE_BUF bytes, as pipes do")
     total = 0
     while (count := local.write(bytes(PLENTY - total))) is not None:
         total += count

@@ -1,0 +1,177 @@
+"""Datagram endpoints: one read is one datagram, whom a listener answers, what a client does when refused.
+
+In process and with real sockets of the loopback; the same through the command is in cli/test_udp.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pync.net.datagram import Datagrams, DatagramSink, DatagramSource, dial_datagrams, listening_datagrams
+from pync.options import Options
+from tests.running import PATIENCE, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pync.net.datagram import Peer
+
+
+def udp(host: str = "127.0.0.1") -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((host, 0))
+    sock.settimeout(PATIENCE)
+    return sock
+
+
+def read(source: DatagramSource, buffer: memoryview | None = None) -> bytes:
+    """The next datagram; waits for it on what the source says to wait for."""
+    buffer = memoryview(bytearray(1 << 17)) if buffer is None else buffer
+    deadline = time.monotonic() + PATIENCE
+    while (count := source.read_into(buffer)) is None:
+        assert time.monotonic() < deadline
+        if source.fd >= 0:
+            select.select([source.fd], [], [], PATIENCE)
+    return bytes(buffer[:count])
+
+
+class Listening:
+    """A listener on both loopbacks, what it reported and whom it met."""
+
+    def __init__(self) -> None:
+        self.sockets = [udp("127.0.0.1"), udp("::1")]
+        for sock in self.sockets:
+            sock.setblocking(False)
+        self.reports: list[str] = []
+        self.peers: list[Peer] = []
+        self.datagrams = listening_datagrams(self.sockets, self.reports.append, self.peers.append)
+        self.source = DatagramSource(self.datagrams)
+        self.sink = DatagramSink(self.datagrams, None)
+
+    def address(self, index: int) -> tuple[str, int]:
+        name = self.sockets[index].getsockname()
+        return name[0], name[1]
+
+
+@pytest.fixture(params=["epoll", "none"])
+def listening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listening]:
+    """With one descriptor for both sockets, and on a system that has none such."""
+    if request.param == "none":
+        monkeypatch.delattr(select, "epoll", raising=False)
+    elif not hasattr(select, "epoll"):
+        pytest.skip("this system has no epoll")
+    made = Listening()
+    yield made
+    made.source.close()
+
+
+def test_datagrams_of_either_family_are_read_one_by_one(listening: Listening) -> None:
+    with udp("127.0.0.1") as four, udp("::1") as six:
+        four.sendto(b"four", listening.address(0))
+        six.sendto(b"six", listening.address(1))
+        assert {read(listening.source), read(listening.source)} == {b"four", b"six"}
+
+
+def test_an_empty_datagram_is_read_as_such(listening: Listening) -> None:
+    with udp() as sock:
+        sock.sendto(b"", listening.address(0))
+        assert read(listening.source) == b""
+        assert listening.source.read_into(memoryview(bytearray(10))) is None
+
+
+def test_a_busy_socket_does_not_starve_the_other(listening: Listening) -> None:
+    with udp("127.0.0.1") as four, udp("::1") as six:
+        for _ in range(3):
+            four.sendto(b"4", listening.address(0))
+            six.sendto(b"6", listening.address(1))
+        assert sorted(read(listening.source) for _ in range(2)) == [b"4", b"6"]
+
+
+def test_the_latest_sender_is_answered_and_each_is_announced_once(listening: Listening) -> None:
+    with udp() as first, udp() as second:
+        for sock in (first, second, first):
+            sock.sendto(b"x", listening.address(0))
+            read(listening.source)
+            listening.sink.write(b"answer")
+            assert sock.recv(100) == b"answer"
+    assert [peer.address[1] for peer in listening.peers] == [peer.address[1] for peer in listening.peers[:2]]
+
+
+def test_without_a_peer_nothing_is_sent_and_nothing_can_be_awaited(listening: Listening) -> None:
+    assert listening.sink.write(b"x") is None
+    assert listening.sink.fd == -1
+
+
+def test_a_cut_datagram_is_noticed(listening: Listening) -> None:
+    with udp() as sock:
+        sock.sendto(bytes(100), listening.address(0))
+        assert read(listening.source, memoryview(bytearray(10))) == bytes(10)
+    assert listening.reports == ["a datagram was cut to 10 bytes: it is larger than we can take"]
+
+
+def both_addresses(first: tuple[str, int], second: tuple[str, int]) -> Callable[..., Any]:
+    """A getaddrinfo for a host with two addresses."""
+    found = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", address) for address in (first, second)]
+    return lambda *_: found
+
+
+def test_a_client_moves_on_when_the_first_address_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with udp("127.0.0.2") as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", both_addresses(("127.0.0.1", port), ("127.0.0.2", port)))
+        reports: list[str] = []
+        datagrams = dial_datagrams("host.example", port, Options(udp=True), reports.append)
+        source, sink = DatagramSource(datagrams), DatagramSink(datagrams, None)
+        assert sink.write(b"first") == 5
+        assert sink.write(b"second") == 6
+        received = [server.recvfrom(100) for _ in range(2)]
+        assert [data for data, _ in received] == [b"first", b"second"]
+        server.sendto(b"answer", received[0][1])
+        assert read(source) == b"answer"
+        assert (reports, datagrams.refused, datagrams.unsent) == ([], False, 0)
+        source.close()
+
+
+def test_a_refusal_of_the_last_address_is_reported_once_and_counted() -> None:
+    port = unused_port(socket.SOCK_DGRAM)
+    reports: list[str] = []
+    datagrams = dial_datagrams("127.0.0.1", port, Options(udp=True), reports.append)
+    source, sink = DatagramSource(datagrams), DatagramSink(datagrams, None)
+    for _ in range(4):
+        assert sink.write(b"x") == 1
+    assert reports == [f"send to 127.0.0.1 port {port} (udp): Connection refused"]
+    assert datagrams.refused
+    source.close()
+
+
+def test_what_the_system_refuses_to_send_is_reported_and_counted_as_unsent() -> None:
+    with udp() as server:
+        port = server.getsockname()[1]
+        reports: list[str] = []
+        datagrams = dial_datagrams("127.0.0.1", port, Options(udp=True), reports.append)
+        sink = DatagramSink(datagrams, None)
+        assert sink.write(bytes(70_000)) == 70_000
+        assert sink.write(b"fits") == 4
+        assert server.recv(100) == b"fits"
+        assert reports == [f"send to 127.0.0.1 port {port} (udp): datagram of 70000 bytes: Message too long"]
+        assert datagrams.unsent == 70_000
+        datagrams.close()
+
+
+def test_a_write_is_cut_at_the_largest_size_and_says_so() -> None:
+    with udp() as server:
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        assert DatagramSink(datagrams, 3).write(b"abcdef") == 3
+        assert server.recv(100) == b"abc"
+        datagrams.close()
+
+
+def test_closing_closes_every_socket() -> None:
+    datagrams = Datagrams([udp(), udp("::1")], [], print)
+    DatagramSource(datagrams).close()
+    assert [sock.fileno() for sock in datagrams.sockets] == [-1, -1]
