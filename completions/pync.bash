@@ -8,7 +8,7 @@ _pync_read() {
     option='' before=''
     case $1 in
         --*=*) option=${1%%=*} before=${1%%=*}= ;;
-        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file) option=$1 ;;
+        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --wait | --retry | --parallel) option=$1 ;;
         --unix | --unixsock) paths=1 ;;
         --*) ;;
         -*)
@@ -87,7 +87,7 @@ _pync() {
         if [[ $before ]]; then
             _pync_value "$option" "$before" "${current#"$before"}"
         else
-            _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file -v --verbose --version -h --help' -- "$current"
+            _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --wait --until-closed --retry --parallel --banner --json -v --verbose --version -h --help' -- "$current"
         fi
     elif ((operands == 0)); then
         if [[ $paths ]]; then

@@ -7,7 +7,7 @@ function __pync_first
     set -l kind host
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ wait=+ until-closed retry=+ parallel=+ banner json v/verbose version h/help -- $words 2>/dev/null
     or return
     if set -q _flag_unix; or set -q _flag_unixsock
         set kind path
@@ -22,6 +22,7 @@ complete -c pync -s l -l listen -d 'wait for a connection instead of making one'
 complete -c pync -s k -l keep-open -d 'with -l: serve connection after connection; else accepted, changes nothing'
 complete -c pync -s u -l udp -d 'datagrams instead of a stream'
 complete -c pync -s U -l unix -l unixsock -d 'unix-domain socket: the operand is a path, @name an abstract one'
+complete -c pync -s z -l zero -d 'probe ports, exchange no data; 0 when a port is open'
 complete -c pync -s 4 -l ipv4 -d 'IPv4 only'
 complete -c pync -s 6 -l ipv6 -d 'IPv6 only'
 complete -c pync -s n -l nodns -d 'numeric addresses and ports only, no look-up'
@@ -61,6 +62,12 @@ complete -c pync -l keepalive -d 'let the system check that a silent peer still 
 complete -c pync -l keepalive-times -x -d 'the same, with its times: IDLE[,INTERVAL[,COUNT]]'
 complete -c pync -l interface -x -d 'use only the network interface NAME'
 complete -c pync -l port-file -r -F -d 'write the bound port to FILE before accepting'
+complete -c pync -l wait -x -d 'keep trying until it answers, or TIME is over'
+complete -c pync -l until-closed -d 'with --wait: until nothing answers any more; no data is exchanged'
+complete -c pync -l retry -x -d 'connect again up to N times, after 1 s, 2 s, 4 s, ... at most 30 s'
+complete -c pync -l parallel -x -d 'with -z: ports probed at once, 256 unless said otherwise'
+complete -c pync -l banner -d 'with -z: show the first line that a service sends within 1 s'
+complete -c pync -l json -d 'with -z: a JSON object for each port, on stdout'
 complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'
 complete -c pync -s h -l help -d 'show this help and exit'

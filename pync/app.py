@@ -82,6 +82,8 @@ def run_options(options: Options, console: Console) -> int:
     from pync.wire.address import target
 
     console.verbose = options.verbose
+    if options.zero or options.until_closed:
+        return _run_probe(options, console)
     where = target(options)
     if options.udp:
         from pync.engine.udp import run_udp
@@ -94,3 +96,16 @@ def run_options(options: Options, console: Console) -> int:
     from pync.engine.client import run_client
 
     return run_client(where, options, console)
+
+
+def _run_probe(options: Options, console: Console) -> int:
+    from pync.wire.address import targets
+
+    where = targets(options)
+    if options.wait is not None:
+        from pync.engine.patience import wait_for_ports
+
+        return wait_for_ports(where, options, console)
+    from pync.engine.scan import run_scan
+
+    return run_scan(where, options, console)

@@ -11,15 +11,17 @@ OK = 0
 NETWORK = 1
 USAGE = 2
 TIMEOUT = 3
+NO_ANSWER = 4
 INTERRUPTED = 130
 TERMINATED = 143
 
 #: Every exit code with its meaning: the man page and the README print this table.
 EXIT_CODES = {
-    OK: "whole and done",
-    NETWORK: "network failure: refused, unreachable, reset, truncated; or a local file that failed",
+    OK: "whole and done; with -z: at least one port is open",
+    NETWORK: "network failure: refused, unreachable, reset, truncated; with -z: no port is open; a local file failed",
     USAGE: "usage error, name that does not resolve, address in use",
     TIMEOUT: "timed out",
+    NO_ANSWER: "with -z -u: no answer, the port is open or filtered",
     INTERRUPTED: "ended by SIGINT (Ctrl-C)",
     TERMINATED: "ended by SIGTERM",
 }
@@ -39,6 +41,13 @@ class Fault(Exception):
 
 class UsageFault(Fault):
     """The command line makes no sense; raised before anything was opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, USAGE)
+
+
+class NameFault(Fault):
+    """A name does not resolve, perhaps not yet."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, USAGE)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, SEE = GROUPS = (
+MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, PROBE, SEE = GROUPS = (
     "Mode",
     "Address",
     "End of data",
@@ -32,6 +32,7 @@ MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, SEE = GROUPS = (
     "Data",
     "Socket",
     "Listen",
+    "Probe",
     "See",
 )
 
@@ -164,6 +165,16 @@ class Options:
         detail="With -u the socket is a datagram socket. A stale path is replaced, a path in use is an error, "
         "and a listener removes its path when it ends.",
     )  # fmt: skip
+    zero: bool = row(
+        "z",
+        "probe ports, exchange no data; 0 when a port is open",
+        group=MODE,
+        excludes=("listen", "unix"),
+        detail="Ports, ranges and lists are probed at the same time, over every address of the host, each for 3 "
+        "seconds at most or the time of -w. Open ports are named in their order, with -v the others too. "
+        "With -u a port is open when a datagram comes back, closed when the host says so, and may be either "
+        "when it is silent: then the exit code is 4.",
+    )
     # --- Address
     ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",))
     ipv6: bool = row("6", "IPv6 only", group=ADDRESS, excludes=("ipv4",))
@@ -279,7 +290,40 @@ class Options:
         needs=("listen",),
         detail="The file appears complete or not at all. With port 0 this is how a script learns the number.",
     )
+    # --- Probe
+    wait: float | None = row(
+        "",
+        "keep trying until it answers, or TIME is over",
+        group=PROBE,
+        kind=TIME_VALUE,
+        excludes=("listen", "unix"),
+        ncat="",
+        detail="Refused, unreachable, silent and names not known yet are all tried again; then all goes on as if "
+        "nothing had been. Input is not touched before. With -z several HOST:PORT words are all waited for.",
+    )
+    until_closed: bool = row(
+        "", "with --wait: until nothing answers any more; no data is exchanged", group=PROBE, needs=("wait",)
+    )
+    retry: int | None = row(
+        "",
+        "connect again up to N times, after 1 s, 2 s, 4 s, ... at most 30 s",
+        group=PROBE,
+        kind=COUNT,
+        excludes=("listen", "zero", "udp", "wait"),
+        detail="Only the connecting: a session that broke is never begun anew.",
+    )
+    parallel: int | None = row(
+        "", "with -z: ports probed at once, 256 unless said otherwise", group=PROBE, kind=COUNT, needs=("zero",)
+    )
+    banner: bool = row(
+        "",
+        "with -z: show the first line that a service sends within 1 s",
+        group=PROBE,
+        needs=("zero",),
+        excludes=("udp",),
+    )
     # --- See
+    json: bool = row("", "with -z: a JSON object for each port, on stdout", group=SEE, needs=("zero",))
     verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)
     version: bool = row("", "show the version and exit", group=SEE, kind=ACTION)
     help: bool = row("h", "show this help and exit", group=SEE, kind=ACTION)

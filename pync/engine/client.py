@@ -15,6 +15,8 @@ from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+
     from pync.engine.console import Console
     from pync.net.resolve import Address
     from pync.options import Options
@@ -58,7 +60,7 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay,
         if number and options.interval is not None:
             time.sleep(options.interval)
         try:
-            sock, address = dial(target.host, port, options, console.note)
+            sock, address = _reach(target.host, port, options, console)
         except Fault as fault:
             console.fail(fault.text)
             unreached.append(fault.code)
@@ -66,6 +68,15 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay,
         name = announce(target.host, address, console)
         reached.append(relay.run(sock, name, total=remaining(options, started)))
     return max(reached) if reached else max(unreached, default=OK)
+
+
+def _reach(host: str, port: int | str, options: Options, console: Console) -> tuple[socket.socket, Address]:
+    """Dial; with --wait or --retry as often as they ask."""
+    if options.wait is None and options.retry is None:
+        return dial(host, port, options, console.note)
+    from pync.engine.patience import dial_patiently
+
+    return dial_patiently(host, port, options, console)
 
 
 def announce(host: str, address: Address, console: Console) -> str:

@@ -103,7 +103,9 @@ def run_udp(target: Target, options: Options, console: Console) -> int:
         if options.listen:
             return _listen(target, options, console, relay, started)
         if len(target.ports) > 1:
-            raise UsageFault("-u/--udp takes one port")
+            raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
+        if options.wait is not None:
+            raise UsageFault("--wait with -u/--udp needs -z/--zero: a session over UDP cannot tell an answer")
         return _converse(target, options, console, relay, started)
     finally:
         relay.close()

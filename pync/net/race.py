@@ -119,7 +119,7 @@ class _Race:
         ready = {id(key.data) for key, _ in self._selector.select(self._patience())}
         for attempt in list(self._running):
             if id(attempt) in ready:
-                error = _outcome(attempt.sock)
+                error = outcome(attempt.sock)
                 if error is None:
                     self._running.remove(attempt)
                     return attempt
@@ -151,7 +151,7 @@ class _Race:
         self._selector.close()
 
 
-def _outcome(sock: socket.socket) -> OSError | None:
+def outcome(sock: socket.socket) -> OSError | None:
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         return OSError(code, _text(code))

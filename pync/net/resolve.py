@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from pync.errors import USAGE, Fault, UsageFault, reason
+from pync.errors import NameFault, UsageFault, reason
 from pync.wire.address import HIGHEST_PORT
 
 TYPE_CHECKING = False
@@ -101,7 +101,7 @@ def resolve(
         found = socket.getaddrinfo(_encoded(host), number, family, kind, 0, flags)
     except (socket.gaierror, UnicodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
-        raise Fault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}', USAGE) from None
+        raise NameFault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}') from None
     # A hosts file with both loopbacks makes glibc answer 127.0.0.1 twice for AF_INET.
     distinct = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
     return [Address(family, kind, sockaddr) for family, sockaddr in distinct]

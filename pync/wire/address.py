@@ -29,6 +29,18 @@ class Target:
         self.path = path
 
 
+def targets(options: Options) -> list[Target]:
+    """What the operands of a probe name: a target, or several written HOST:PORT.
+
+    Raises:
+        UsageFault: as `target`.
+    """
+    pairs = [split_host_port(word) for word in options.words]
+    if len(pairs) < 2 or any(len(pair) < 2 for pair in pairs):
+        return [target(options)]
+    return [Target(strip_brackets(host), parse_ports(port)) for host, port in pairs]
+
+
 def target(options: Options) -> Target:
     """What the operands of the command line name, by the rules of the mode.
 
