@@ -63,6 +63,20 @@ MODES: list[Block] = [
             "With -U, the one operand is a PATH in the file system, or `@name` for an abstract socket on Linux. "
             "With -u as well the socket is a datagram socket.",
         ),
+        (
+            "Probing",
+            "With -z nothing is exchanged: pync says which of the ports are open, many of them probed at the same "
+            "time, each within its 3 seconds or the time of -w. "
+            "A connect tells open, refused, silent and unreachable apart. "
+            "With -u a port is sent a question that its service answers (DNS, NTP, SNMP, echo) or an empty datagram: "
+            "it is open when something comes back and closed when the host says so; silence may be either.",
+        ),
+        (
+            "Waiting",
+            "With --wait, pync tries again until the port answers, and goes on as if it had answered at once; "
+            "its input is not touched before. "
+            "With -z it waits for every port of every HOST:PORT.",
+        ),
     ],
     "The operands and values are written like this. "
     "Options may stand before, between and behind the operands; `--` ends them.",
@@ -134,6 +148,18 @@ END_OF_DATA: list[Block] = [
     ],
 ]
 
+JSON: list[Block] = [
+    "With -z and --json, each port is a line on standard output that holds one JSON object.",
+    [
+        ("`host`", "The host as it was written."),
+        ("`address`", "The numeric address that decided the state."),
+        ("`port`, `protocol`, `service`", "The number, `tcp` or `udp`, and the name of the service or null."),
+        ("`state`", "`open`, `refused`, `timed out`, `unreachable`, or for datagrams `no answer`."),
+        ("`errors`", "For each address that did not answer, why."),
+        ("`banner`", "With --banner, the first line the service sent, control characters escaped; else null."),
+    ],
+]
+
 #: (What it shows, the lines typed). Every pync in them is parsed by a test.
 EXAMPLES: list[tuple[str, str]] = [
     (
@@ -168,6 +194,14 @@ EXAMPLES: list[tuple[str, str]] = [
         'pync localhost "$(cat port)" < data\nwait',
     ),
     (
+        "See which ports of a host are open, and what says its name there:",
+        "$ pync -z host 20-1024\n$ pync -z --banner host ssh smtp",
+    ),
+    (
+        "Wait until a database and a queue answer, for half a minute at most; then go on:",
+        "$ pync -z --wait 30 db:5432 queue:5672 && ./migrate",
+    ),
+    (
         "Keep a record of a conversation, with direction, offset and text of every byte:",
         "$ pync --hex-dump session.txt host 10000",
     ),
@@ -193,6 +227,7 @@ def page() -> str:
         *[".Sh DESCRIPTION", *_blocks(MODES)],
         *[".Sh OPTIONS", *_options()],
         *[".Sh END OF DATA", *_blocks(END_OF_DATA)],
+        *[".Sh JSON", *_blocks(JSON)],
         *[".Sh EXIT STATUS", *_exit_status()],
         *[".Sh EXAMPLES", *_examples()],
         *[".Sh SEE ALSO", *_see_also()],

@@ -6,6 +6,7 @@ here: that is test_generated.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -40,9 +41,15 @@ def lines() -> list[str]:
 
 
 def about(opt: Opt, lines: list[str]) -> str:
-    """What stands below the spellings of an option."""
+    """What stands below the spellings of an option, or beside them where they are short."""
     value = f" {opt.kind.metavar}" if opt.takes_value else ""
-    return lines[lines.index("     " + ", ".join(opt.spellings()) + value) + 1].strip()
+    spelled = "     " + ", ".join(opt.spellings()) + value
+    for line, below in itertools.pairwise(lines):
+        if line == spelled:
+            return below.strip()
+        if line.startswith(f"{spelled}  "):
+            return line.removeprefix(spelled).strip()
+    return pytest.fail(f"{spelled.strip()} is not on the page")
 
 
 def test_mandoc_has_nothing_to_complain_about() -> None:
