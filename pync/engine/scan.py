@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from pync.errors import NETWORK, NO_ANSWER, OK, reason
-from pync.net import sweep
+from pync.net import forked_sweep, sweep
 from pync.net.dial import connect_limit, opener
 from pync.net.race import describe_failure
 from pync.net.resolve import interleave, port_number, resolve, service_name, wanted_family
@@ -20,11 +20,17 @@ from pync.wire.probes import printable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from pync.engine.console import Console
     from pync.net.resolve import Address
     from pync.options import Options
     from pync.wire.address import Target
+
+    class Prober(Protocol):
+        def run(self, ports: list[int]) -> None: ...
+        def close(self) -> None: ...
+
 
 #: Seconds for each port, and ports at once, unless the command line says otherwise.
 LIMIT = 3.0
@@ -60,8 +66,10 @@ def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None]
     ports = _numbers(target, options)
     addresses = _addresses(host, options)
     in_order = _InOrder(ports, lambda outcome: seen(host, outcome))
-    seconds = min(connect_limit(options) or LIMIT, LIMIT if limit is None else limit)
-    prober = _prober(addresses, options, seconds, in_order.add)
+    seconds = connect_limit(options) or LIMIT
+    if limit is not None:
+        seconds = min(seconds, limit)
+    prober = _prober(addresses, ports, options, seconds, in_order.add)
     try:
         if options.interval is None:
             prober.run(ports)
@@ -72,17 +80,24 @@ def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None]
 
 
 def _prober(
-    addresses: list[Address], options: Options, seconds: float, report: Callable[[Outcome], None]
-) -> Sweep | UdpSweep:
+    addresses: list[Address], ports: list[int], options: Options, seconds: float, report: Callable[[Outcome], None]
+) -> Prober:
     open_socket = opener(options, addresses)
     sockets = (options.parallel or PARALLEL) * len(addresses)
     parallel = max(1, descriptor_limit(sockets) // len(addresses))
     if options.udp:
         return UdpSweep(addresses, open_socket, limit=seconds, parallel=parallel, report=report)
-    return Sweep(addresses, open_socket, limit=seconds, parallel=parallel, report=report, banner=options.banner)
+
+    def sweep_of(parallel: int, report: Callable[[Outcome], None]) -> Sweep:
+        return Sweep(addresses, open_socket, limit=seconds, parallel=parallel, report=report, banner=options.banner)
+
+    if options.interval is None and not options.banner and forked_sweep.pays_off(ports):
+        half = max(1, parallel // 2)
+        return forked_sweep.ForkedSweep(addresses, lambda told: sweep_of(half, told), report)
+    return sweep_of(parallel, report)
 
 
-def _one_by_one(prober: Sweep | UdpSweep, ports: list[int], interval: float) -> None:
+def _one_by_one(prober: Prober, ports: list[int], interval: float) -> None:
     """With -i: the next port a pause after the one before is known."""
     for number, port in enumerate(ports):
         if number:

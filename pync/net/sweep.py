@@ -67,6 +67,15 @@ def failed_outcome(port: int, failures: list[Failure]) -> Outcome:
     return Outcome(port, STRENGTH[strength], address, failures)
 
 
+#: One for all: there may be tens of thousands of them.
+_REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
+def refused_outcome(port: int, address: Address) -> Outcome:
+    """The outcome of a port whose only address refused."""
+    return Outcome(port, REFUSED, address, [(address, _REFUSAL)])
+
+
 def descriptor_limit(wanted: int) -> int:
     """How many sockets may be open at once: `wanted`, or what RLIMIT_NOFILE leaves (getrlimit(2))."""
     import resource
@@ -132,7 +141,7 @@ class Sweep:
             address = at_port(self._addresses[0], number)
             code = self._ask(address)
             if code == errno.ECONNREFUSED:
-                self._report(Outcome(number, REFUSED, address, [(address, refused())]))
+                self._report(refused_outcome(number, address))
                 return
             port = _Port(number, [], time.monotonic() + self._limit)
             self._active[number] = port
@@ -275,7 +284,3 @@ class Sweep:
         for sock in [*self._listening, *self._spare.values()]:
             sock.close()
         self._selector.close()
-
-
-def refused() -> OSError:
-    return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
