@@ -32,7 +32,7 @@ class Terminal:
 
     def start(self) -> None:
         path = f"{Path(PYNC).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        environment = {**os.environ, "PATH": path, "LC_ALL": "C", "ENV": ""}
+        environment = {**os.environ, "PATH": path, "LC_ALL": "C", "ENV": "", "PS1": "$ "}
         environment.pop("TMUX", None)
         self._ask("new-session", "-d", "-x", "150", "-y", "50", "-c", str(self.directory), "sh -i", env=environment)
         self.shows(r"[#$]\s*$")
