@@ -45,7 +45,7 @@ SAMPLES = {
 
 #: What the issue wants of the manual's round 1: letter and name.
 DOCUMENTED = {
-    "Mode": ["-l --listen", "-k --keep-open", "-u --udp", "-U --unix"],
+    "Mode": ["-l --listen", "-k --keep-open", "-u --udp", "-U --unix", "-z --zero"],
     "Address": [
         "-4 --ipv4", "-6 --ipv6", "-n --nodns", "-s --source", "-p --source-port", "-r --random-ports",
         "-b --broadcast",
@@ -66,7 +66,8 @@ DOCUMENTED = {
         "--keepalive", "--interface",
     ],
     "Listen": ["--port-file"],
-    "See": ["-v --verbose", "--version", "-h --help"],
+    "Probe": ["--wait", "--until-closed", "--retry", "--parallel", "--banner"],
+    "See": ["--json", "-v --verbose", "--version", "-h --help"],
 }  # fmt: skip
 
 CELLS_NEEDS = [opt for opt in TABLE if opt.needs]

@@ -61,7 +61,7 @@ def _dial_until(
         except PASSING as fault:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Fault(f"{fault.text}\\nno answer within {options.wait:g} s: timed out", TIMEOUT) from None
+                raise Fault(f"{fault.text}\nno answer within {options.wait:g} s: timed out", TIMEOUT) from None
             if fault.text != said:
                 said = fault.text
                 _note(console, f"{fault.text}; waiting")
@@ -100,7 +100,8 @@ class _Awaited:
                 show(host, outcome, options, console)
                 return
             left.append(outcome.port)
-            causes.extend(failures(host, outcome) or [f"{host} port {outcome.port}: still open"])
+            open_still = [f"{host} port {outcome.port}: still open"]
+            causes.extend(open_still if options.until_closed else failures(host, outcome))
 
         try:
             probe(self.target, options, seen, limit)
@@ -109,6 +110,8 @@ class _Awaited:
                 self.target.ports = []
                 return
             left, causes = list(self.target.ports), [fault.text]
+        if causes != self.cause and left:
+            _note(console, "\n".join(f"{cause}; waiting" for cause in causes))
         self.target.ports, self.cause = left, causes
 
 
@@ -119,8 +122,10 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
     awaited = [_Awaited(target) for target in targets]
     pause = FIRST_PAUSE
     while True:
-        for each in awaited:
-            each.probe(options, console, max(0.05, deadline - time.monotonic()))
+        for number, each in enumerate(awaited):
+            # Each its share of what is left: a silent target must not take the time of those behind it.
+            share = (deadline - time.monotonic()) / (len(awaited) - number)
+            each.probe(options, console, max(0.05, share))
         awaited = [each for each in awaited if each.target.ports]
         if not awaited:
             return OK
@@ -130,6 +135,6 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
         time.sleep(min(pause, left))
         pause = min(pause * GROWTH, LONGEST_PAUSE)
     for each in awaited:
-        console.fail("\\n".join(each.cause))
+        console.fail("\n".join(each.cause))
     console.fail(f"{'still open' if options.until_closed else 'no answer'} after {options.wait:g} s: timed out")
     return TIMEOUT

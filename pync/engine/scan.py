@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from pync.engine.client import remaining
 from pync.errors import NETWORK, NO_ANSWER, OK, reason
 from pync.net import forked_sweep, sweep
 from pync.net.dial import connect_limit, opener
@@ -43,6 +44,7 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
     Raises:
         Fault: a name does not resolve, or a port is none.
     """
+    started = time.monotonic()
     states: set[str] = set()
 
     def seen(host: str, outcome: Outcome) -> None:
@@ -50,7 +52,7 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
         show(host, outcome, options, console)
 
     for target in targets:
-        probe(target, options, seen)
+        probe(target, options, seen, remaining(options, started))
     if OPEN in states:
         return OK
     return NO_ANSWER if sweep.NO_ANSWER in states else NETWORK
@@ -59,17 +61,15 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
 def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None], limit: float | None = None) -> None:
     """Probe the ports of one target; `seen` is called for each, in their order.
 
-    `limit` is what is left of a time that may be less than each port is given.
+    `limit` is what is left of --wait or --total-timeout, in seconds, for all of them together.
     """
     host = target.host
     assert host is not None
     ports = _numbers(target, options)
     addresses = _addresses(host, options)
     in_order = _InOrder(ports, lambda outcome: seen(host, outcome))
-    seconds = connect_limit(options) or LIMIT
-    if limit is not None:
-        seconds = min(seconds, limit)
-    prober = _prober(addresses, ports, options, seconds, in_order.add)
+    until = float("inf") if limit is None else time.monotonic() + limit
+    prober = _prober(addresses, ports, options, until, in_order.add)
     try:
         if options.interval is None:
             prober.run(ports)
@@ -80,16 +80,19 @@ def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None]
 
 
 def _prober(
-    addresses: list[Address], ports: list[int], options: Options, seconds: float, report: Callable[[Outcome], None]
+    addresses: list[Address], ports: list[int], options: Options, until: float, report: Callable[[Outcome], None]
 ) -> Prober:
+    seconds = connect_limit(options) or LIMIT
     open_socket = opener(options, addresses)
     sockets = (options.parallel or PARALLEL) * len(addresses)
     parallel = max(1, descriptor_limit(sockets) // len(addresses))
     if options.udp:
-        return UdpSweep(addresses, open_socket, limit=seconds, parallel=parallel, report=report)
+        return UdpSweep(addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report)
 
     def sweep_of(parallel: int, report: Callable[[Outcome], None]) -> Sweep:
-        return Sweep(addresses, open_socket, limit=seconds, parallel=parallel, report=report, banner=options.banner)
+        return Sweep(
+            addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report, banner=options.banner
+        )
 
     if options.interval is None and not options.banner and forked_sweep.pays_off(ports):
         half = max(1, parallel // 2)

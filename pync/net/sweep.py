@@ -32,6 +32,8 @@ OPEN, REFUSED, TIMED_OUT, UNREACHABLE, NO_ANSWER = "open", "refused", "timed out
 
 #: What an error says of a port; whatever is not here means that the host cannot be reached.
 STATES = {errno.ECONNREFUSED: REFUSED, errno.ECONNRESET: REFUSED, errno.ETIMEDOUT: TIMED_OUT}
+#: What opening a socket fails with where the machine lacks the family.
+NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 #: An answer from one address counts more than silence or a missing route at another.
 STRENGTH = (OPEN, REFUSED, NO_ANSWER, TIMED_OUT, UNREACHABLE)
 
@@ -103,7 +105,10 @@ class _Port:
 
 
 class Sweep:
-    """Probes ports at the addresses of one host, at most `parallel` at the same time."""
+    """Probes ports at the addresses of one host, at most `parallel` at the same time.
+
+    Each has `limit` seconds, and none goes on after `until`, a time of the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -111,6 +116,7 @@ class Sweep:
         open_socket: Opener,
         *,
         limit: float,
+        until: float = float("inf"),
         parallel: int,
         report: Callable[[Outcome], None],
         banner: bool = False,
@@ -118,6 +124,7 @@ class Sweep:
         self._addresses = addresses
         self._open_socket = open_socket
         self._limit = limit
+        self._until = until
         self._parallel = parallel
         self._report = report
         self._banner = banner
@@ -143,19 +150,28 @@ class Sweep:
             if code == errno.ECONNREFUSED:
                 self._report(refused_outcome(number, address))
                 return
-            port = _Port(number, [], time.monotonic() + self._limit)
+            port = _Port(number, [], self._deadline())
             self._active[number] = port
-            self._settle_attempt(port, self._spare.pop(address.family), address, code)
+            if not self._settle(port, address, code):
+                self._start_next(port)
             return
-        port = _Port(number, [at_port(address, number) for address in self._addresses], time.monotonic() + self._limit)
+        port = _Port(number, [at_port(address, number) for address in self._addresses], self._deadline())
         self._active[number] = port
         self._start_next(port)
+
+    def _deadline(self) -> float:
+        return min(time.monotonic() + self._limit, self._until)
 
     def _ask(self, address: Address) -> int:
         """Connect a spare socket of the family; a refused one can be used again (Linux)."""
         sock = self._spare.get(address.family)
         if sock is None:
-            sock = self._spare[address.family] = self._open_socket(address)
+            try:
+                sock = self._spare[address.family] = self._open_socket(address)
+            except OSError as error:
+                if error.errno not in NO_FAMILY:
+                    raise  # such as no descriptor left, which says nothing of the port
+                return error.errno or 0
         code = sock.connect_ex(address.sockaddr)
         if code == errno.EINPROGRESS:
             # Within this machine the answer is there already: asking again is cheaper than waiting for it.
@@ -164,23 +180,30 @@ class Sweep:
         return code
 
     def _start_next(self, port: _Port) -> None:
-        """Start the port's next address, and the one after it when that fails at once."""
-        while port.untried and port.number in self._active:
+        """Start the port's next address, and the one after it when that fails at once; the last failure ends it."""
+        while port.untried:
             address = port.untried.pop(0)
             port.next_start = time.monotonic() + ATTEMPT_DELAY
-            code = self._ask(address)
-            self._settle_attempt(port, self._spare.pop(address.family), address, code)
-            if code in (0, errno.EISCONN, errno.EINPROGRESS):
+            if self._settle(port, address, self._ask(address)):
                 return
+        if not port.under_way:
+            del self._active[port.number]
+            self._report(failed_outcome(port.number, port.failures))
 
-    def _settle_attempt(self, port: _Port, sock: socket.socket, address: Address, code: int) -> None:
+    def _settle(self, port: _Port, address: Address, code: int) -> bool:
+        """Note what came of asking; False where it failed at once."""
+        sock = self._spare.pop(address.family, None)
+        if sock is None:
+            port.failures.append((address, OSError(code, os.strerror(code))))
+            return False
         port.under_way[sock] = address
         if code == errno.EINPROGRESS:
             self._selector.register(sock, selectors.EVENT_WRITE, port)
-        elif code in (0, errno.EISCONN):
-            self._answered(port, sock)
-        else:
-            self._failed(port, sock, OSError(code, os.strerror(code)))
+            return True
+        if code in (0, errno.EISCONN):
+            return self._answered(port, sock)
+        self._failed(port, sock, OSError(code, os.strerror(code)))
+        return False
 
     def _wait(self) -> None:
         for key, _ in self._selector.select(self._patience()):
@@ -188,24 +211,26 @@ class Sweep:
             assert isinstance(sock, socket.socket)
             if sock in self._listening:
                 self._heard(sock)
-            elif sock in key.data.under_way:
-                self._answered(key.data, sock)
+            elif sock in key.data.under_way and not self._answered(key.data, sock):
+                self._start_next(key.data)
         self._look_at_the_clock()
 
-    def _answered(self, port: _Port, sock: socket.socket) -> None:
+    def _answered(self, port: _Port, sock: socket.socket) -> bool:
+        """Whether the answer was a connection; then the port is open."""
         error = outcome(sock)
         if error is not None:
             self._failed(port, sock, error)
-            return
+            return False
         result = Outcome(port.number, OPEN, port.under_way[sock], port.failures)
         self._drop_others(port, sock)
         del self._active[port.number]
         if self._banner:
             self._listen_to(sock)
             self._listening[sock] = (result, time.monotonic() + BANNER_TIME)
-            return
+            return True
         self._forget(sock)
         self._report(result)
+        return True
 
     def _listen_to(self, sock: socket.socket) -> None:
         if sock in self._selector.get_map():
@@ -235,11 +260,6 @@ class Sweep:
         address = port.under_way.pop(sock)
         self._forget(sock)
         port.failures.append((address, error))
-        if port.untried:
-            self._start_next(port)
-        elif not port.under_way and port.number in self._active:
-            del self._active[port.number]
-            self._report(failed_outcome(port.number, port.failures))
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
@@ -271,6 +291,7 @@ class Sweep:
         for sock in port.under_way:
             if sock is not winner:
                 self._forget(sock)
+        port.under_way.clear()  # an event of theirs may be at hand already
 
     def _forget(self, sock: socket.socket) -> None:
         if sock in self._selector.get_map():

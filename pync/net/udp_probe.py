@@ -6,13 +6,15 @@ look the same. The questions are `wire.probes`'; in which words outcomes are sho
 
 from __future__ import annotations
 
+import errno
+import os
 import selectors
 import socket
 import time
 from collections import deque
 
 from pync.net.race import LONGEST_WAIT
-from pync.net.sweep import NO_ANSWER, OPEN, REFUSED, Outcome, at_port, state_of
+from pync.net.sweep import NO_ANSWER, NO_FAMILY, OPEN, REFUSED, Outcome, at_port, state_of
 from pync.wire.probes import question
 
 TYPE_CHECKING = False
@@ -40,7 +42,10 @@ class _Port:
 
 
 class UdpSweep:
-    """Probes ports at all addresses of one host at once; `parallel` ports at the same time."""
+    """Probes ports at all addresses of one host at once; `parallel` ports at the same time.
+
+    Each has `limit` seconds, and none goes on after `until`, a time of the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -48,12 +53,14 @@ class UdpSweep:
         open_socket: Opener,
         *,
         limit: float,
+        until: float = float("inf"),
         parallel: int,
         report: Callable[[Outcome], None],
     ) -> None:
         self._addresses = addresses
         self._open_socket = open_socket
         self._limit = limit
+        self._until = until
         self._parallel = parallel
         self._report = report
         self._selector = selectors.DefaultSelector()
@@ -75,23 +82,31 @@ class UdpSweep:
         self._selector.close()
 
     def _begin(self, number: int) -> None:
-        port = _Port(number, time.monotonic() + self._limit)
+        port = _Port(number, min(time.monotonic() + self._limit, self._until))
         self._active[number] = port
         for base in self._addresses:
-            address = at_port(base, number)
-            sock = self._open_socket(address)
-            try:
-                sock.connect(address.sockaddr)
-            except OSError as error:
-                sock.close()
-                port.failures.append((address, error))
-                continue
-            port.sockets[sock] = address
-            self._selector.register(sock, selectors.EVENT_READ, port)
+            self._open(port, at_port(base, number))
         if port.sockets:
             self._ask(port)
         else:
             self._end(port, self._failed(port))
+
+    def _open(self, port: _Port, address: Address) -> None:
+        try:
+            sock = self._open_socket(address)
+        except OSError as error:
+            if error.errno not in NO_FAMILY:
+                raise  # such as no descriptor left, which says nothing of the port
+            port.failures.append((address, error))
+            return
+        try:
+            _connect(sock, address)
+        except OSError as error:
+            sock.close()
+            port.failures.append((address, error))
+            return
+        port.sockets[sock] = address
+        self._selector.register(sock, selectors.EVENT_READ, port)
 
     def _ask(self, port: _Port) -> None:
         port.asked += 1
@@ -153,6 +168,7 @@ class UdpSweep:
         for sock in port.sockets:
             self._selector.unregister(sock)
             sock.close()
+        port.sockets.clear()  # an event of theirs may be at hand already
 
     def _patience(self) -> float:
         times = [
@@ -160,3 +176,10 @@ class UdpSweep:
             for port in self._active.values()
         ]
         return max(0.0, min(min(times) - time.monotonic(), LONGEST_WAIT))
+
+
+def _connect(sock: socket.socket, address: Address) -> None:
+    sock.connect(address.sockaddr)
+    if sock.getsockname()[:2] == sock.getpeername()[:2]:
+        # The system picked the very port that we ask: nobody else has it, and we would hear ourselves.
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))

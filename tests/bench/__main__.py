@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
+
+from tests.bench.scan import scan_far, scan_loopback
 from tests.bench.transfer import Sample, cold_start, file_to_file, pipe_to_pipe, pipe_to_udp
 from tests.running import PYNC
 
@@ -27,10 +30,11 @@ HOST = "127.0.0.1"
 
 
 class Row(NamedTuple):
-    """A workload: its size in bytes at full length, the contestants, pync first."""
+    """A workload: its size in bytes at full length, the contestants, pync first, what to know of its figures."""
 
     size: int
     contestants: dict[str, Run]
+    note: str = ""
 
 
 def _both(work: Callable[..., Sample], listen: list[str], connect: list[str]) -> Run:
@@ -74,6 +78,22 @@ ROWS: dict[str, Row] = {
             "nc.openbsd": partial(pipe_to_udp, ["nc.openbsd", "-u", "-q", "0", HOST]),
         },
     ),
+    "scan": Row(
+        0,
+        {
+            "pync": lambda _: scan_loopback([PYNC, "-n", "-z"]),
+            "nc.openbsd": lambda _: scan_loopback(["nc.openbsd", "-n", "-z"]),
+        },
+        "65,535 ports of the loopback",
+    ),
+    "scan-latency": Row(
+        0,
+        {
+            "pync": lambda _: scan_far([PYNC, "-n", "-z"], 2000),
+            "nc.openbsd": lambda _: scan_far(["nc.openbsd", "-n", "-z"], 100, times=20),
+        },
+        "2,000 ports at 40 ms; nc.openbsd scans 100 of them, its seconds and CPU seconds are those times 20",
+    ),
 }
 
 
@@ -88,7 +108,10 @@ def main() -> None:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(dir=_memory_directory()) as directory:
         for name in arguments.rows or ROWS:
-            _run_row(name, ROWS[name], arguments.runs, arguments.scale, Path(directory))
+            try:
+                _run_row(name, ROWS[name], arguments.runs, arguments.scale, Path(directory))
+            except pytest.skip.Exception as skipped:  # network namespaces need root
+                print(f"\n{name}\n  skipped: {skipped}")
 
 
 def _memory_directory() -> str | None:
@@ -111,6 +134,8 @@ def _run_row(name: str, row: Row, runs: int, scale: float, directory: Path) -> N
             if number:
                 samples[contestant].append(sample)
     _print(name, source.stat().st_size, samples)
+    if row.note:
+        print(f"  {row.note}")
     for path in directory.iterdir():
         path.unlink()
 

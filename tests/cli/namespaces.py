@@ -1,8 +1,9 @@
 """Hosts made of network namespaces, joined by a cable (veth), and what can happen to a network.
 
-Here hosts are made, disturbed (packets dropped, lost or answered with resets, cable pulled) and removed
-again, whatever happens in between. What is tested on them is in test_namespaces.py. The addresses are those
-reserved for benchmarks and documentation (RFC 2544, RFC 3849); nothing of them leaves the namespaces.
+Here hosts are made, disturbed (packets dropped, lost, late or answered with resets, cable pulled) and removed
+again, whatever happens in between. What is tested on them is in test_namespaces.py and
+test_probe_namespaces.py. The addresses are those reserved for benchmarks and documentation (RFC 2544,
+RFC 3849); nothing of them leaves the namespaces.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import pytest
 
+from tests.cli import delay
 from tests.running import PATIENCE, PYNC, Running, eventually, peer, running
 
 if TYPE_CHECKING:
@@ -28,6 +32,26 @@ NETNS_ETC = Path("/etc/netns")
 #: Below /proc/sys/net. Duplicate address detection would make each IPv6 address wait for a second (RFC 4862, 5.4).
 NO_DAD = ("ipv6/conf/all/accept_dad", "ipv6/conf/default/accept_dad")
 NO_IPV6 = "ipv6/conf/all/disable_ipv6"
+#: How often a host tells another one that something cannot be reached (icmp(7)); 0: whenever it has to.
+ICMP_LIMITS = ("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit")
+
+#: Listens on the ports of both families until it is ended; whoever connects waits in the queue.
+LISTEN = """
+import signal, socket, sys
+both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+servers = [socket.create_server(("::", int(port)), **both) for port in sys.argv[1:]]
+print("listening", file=sys.stderr, flush=True)
+signal.pause()
+"""
+#: How long a connection takes that is refused, in seconds.
+ROUND_TRIP = """
+import socket, sys, time
+began = time.monotonic()
+try:
+    socket.create_connection((sys.argv[1], 1), 10)
+except ConnectionRefusedError:
+    print(time.monotonic() - began)
+"""
 
 _numbers = itertools.count(1)
 
@@ -58,7 +82,18 @@ class Host:
 
     def pync(self, *argv: str, **popen: Any) -> contextlib.AbstractContextManager[Running]:
         """pync on this host."""
-        return running(*self.command(PYNC, *argv), **popen)
+        return self.running(PYNC, *argv, **popen)
+
+    def running(self, *argv: str, **popen: Any) -> contextlib.AbstractContextManager[Running]:
+        """A process on this host that is ended when the block is left."""
+        return running(*self.command(*argv), **popen)
+
+    @contextlib.contextmanager
+    def listening(self, *ports: int | str) -> Iterator[None]:
+        """Listen on these TCP ports, over both families, until the block is left."""
+        with self.running(sys.executable, "-c", LISTEN, *map(str, ports)) as process:
+            process.wait_for("^listening$")
+            yield
 
     def run_pync(self, *argv: str, stdin: bytes = b"") -> tuple[int, bytes, list[str]]:
         """Run pync on this host to its end: exit code, stdout, the lines of stderr."""
@@ -75,7 +110,7 @@ class Host:
     # --- what can happen to it
 
     def firewall(self, *rules: str) -> None:
-        """Judge what arrives from the cable by these rules of nft(8), in place of those before."""
+        """Judge what arrives from the other host by these rules of nft(8), in place of those before."""
         table = [
             "table inet pync",
             "delete table inet pync",
@@ -85,7 +120,7 @@ class Host:
             "}",
             "chain arriving {",
             "type filter hook input priority 0",
-            f"iifname {self.device} jump judge",
+            "iifname != lo jump judge",
             "}",
             "}",
         ]
@@ -99,6 +134,27 @@ class Host:
             self.run("tc", "qdisc", "add", "dev", self.device, *netem)
         except Refused:
             self.firewall(f"numgen random mod 100 < {percent} drop")
+
+    def seen(self) -> int:
+        """How many packets the `counter` in the rules of the firewall has seen."""
+        match = re.search(r"counter packets (\d+)", self.run(peer("nft"), "list", "chain", "inet", "pync", "judge"))
+        assert match, "no counter in the rules"
+        return int(match[1])
+
+    def limit_icmp(self, milliseconds: int) -> None:
+        """At least so long between two ICMP errors to the same host, in the long run; six may come at once."""
+        for key in ICMP_LIMITS:
+            self._set(key, milliseconds)
+
+    def ask_neighbours_quickly(self) -> None:
+        """Find out within 0.3 s, not 3 s, that nobody has an address."""
+        for family in ("ipv4", "ipv6"):
+            self._set(f"{family}/neigh/{self.device}/retrans_time_ms", 100)
+
+    def learn(self, name: str, address: str) -> None:
+        """Know one more name. The file is the one that running processes see: it must not be replaced."""
+        with (NETNS_ETC / self.name / "hosts").open("a") as names:
+            names.write(f"{address} {name}\n")
 
     def pull_cable(self) -> None:
         """Take our end of the cable down."""
@@ -200,7 +256,63 @@ def _join(client: Host, server: Host) -> None:
         host.wait_usable()
 
 
-def _give_up(why: str) -> None:
+def _give_up(why: str) -> NoReturn:
     if os.environ.get("CI") and not os.geteuid():
         pytest.fail(why)
     pytest.skip(f"no network namespaces here: {why}")
+
+
+# --- a host that is far away
+
+
+class Far(NamedTuple):
+    """The server's addresses behind a cable with latency."""
+
+    ipv4: str
+    ipv6: str
+
+
+@contextlib.contextmanager
+def latency(hosts: tuple[Host, Host], seconds: float) -> Iterator[Far]:
+    """Make the way between the hosts so long, there and back together; or lay a second one that is.
+
+    Where neither works the test is skipped, as by two_hosts().
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            far = _delayed_cable(hosts, seconds / 2) or stack.enter_context(_second_cable(hosts, seconds / 2))
+        except (Refused, OSError) as refusal:
+            _give_up(f"latency: {refusal}")
+        for address in far:
+            assert float(hosts[0].run(sys.executable, "-c", ROUND_TRIP, address)) >= seconds
+        yield far
+
+
+def _delayed_cable(hosts: tuple[Host, Host], seconds: float) -> Far | None:
+    """The cable that is there, delayed at both ends by netem(8); None where the kernel lacks that."""
+    netem = ("root", "netem", "delay", f"{seconds * 1000:g}ms", "limit", "100000")
+    try:
+        for host in hosts:
+            host.run("tc", "qdisc", "add", "dev", host.device, *netem)
+    except Refused:
+        return None
+    return Far(hosts[1].ipv4, hosts[1].ipv6)
+
+
+@contextlib.contextmanager
+def _second_cable(hosts: tuple[Host, Host], seconds: float) -> Iterator[Far]:
+    """TUN devices with a process between that takes its time (delay.py)."""
+    far = Far("198.18.78.2", "2001:db8:78::2")
+    with contextlib.ExitStack() as stack:
+        ends = []
+        for number, host in enumerate(hosts, 1):
+            name = f"far{os.getpid()}-{number}"
+            ends.append(delay.open_tun(name))
+            stack.callback(os.close, ends[-1])
+            _ip("link", "set", name, "netns", host.name)
+            host.run("ip", "address", "add", "dev", name, f"{far.ipv4[:-1]}{number}/24")
+            host.run("ip", "address", "add", "dev", name, f"{far.ipv6[:-1]}{number}/64", "nodad")
+            host.run("ip", "link", "set", name, "up", "txqueuelen", "20000")
+        words = (sys.executable, delay.__file__, *map(str, ends), str(seconds))
+        stack.enter_context(running(*words, pass_fds=ends))
+        yield far

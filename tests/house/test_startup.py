@@ -100,6 +100,47 @@ def test_a_refusal_is_told_without_loading_anything_heavy() -> None:
     assert loaded(client.messages[-1]) == set()
 
 
+@pytest.mark.parametrize(
+    "options", [["-z"], ["-z", "-v", "-w5"], ["-z", "--banner"], ["-z", "--wait", "30"], ["-z", "--parallel", "2"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_probing_loads_nothing_heavy(options: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with running(sys.executable, "-c", MAIN, *options, "127.0.0.1", str(server.getsockname()[1])) as probe:
+            assert probe.finish() == (0, b"")
+    assert loaded(probe.messages[-1]) == set()
+
+
+def test_probing_thousands_of_ports_loads_nothing_heavy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with running(sys.executable, "-c", MAIN, "-z", "127.0.0.1", "1-5000", str(port)) as probe:
+            assert probe.finish() == (0, b"")
+    assert loaded(probe.messages[-1]) == set()
+
+
+def test_probing_over_udp_loads_nothing_heavy() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        words = ["-zu", "-w", "100ms", "127.0.0.1", str(silent.getsockname()[1])]
+        with running(sys.executable, "-c", MAIN, *words) as probe:
+            assert probe.finish() == (4, b"")
+    assert loaded(probe.messages[-1]) == set()
+
+
+@pytest.mark.parametrize("option", ["--wait", "--retry"])
+def test_a_patient_connection_loads_nothing_heavy(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(PATIENCE)
+        served = pool.submit(echo_once, server)
+        words = [option, "5", "127.0.0.1", str(server.getsockname()[1])]
+        with running(sys.executable, "-c", MAIN, *words) as client:
+            client.stdin.write(b"ping")
+            assert client.finish() == (0, b"ping")
+        served.result(PATIENCE)
+    assert loaded(client.messages[-1]) == set()
+
+
 def test_the_list_would_show_a_heavy_module_if_there_were_one() -> None:
     with running(sys.executable, "-c", MAIN, "--version") as client:
         client.finish()

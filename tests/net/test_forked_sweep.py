@@ -50,23 +50,15 @@ def test_two_processes_say_what_one_says(host: str) -> None:
     assert both[0] == 0
 
 
-def test_a_whole_range_finds_what_is_open_and_nothing_else() -> None:
+def test_a_whole_range_finds_what_is_open_in_its_order() -> None:
+    """That nothing else is found shows on a host of its own, in cli/test_probe_namespaces."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         wanted = {sock.getsockname()[1] for sock in (one, two)}
-        before = listening_ports()
         with pync("-z", "127.0.0.1", "1-65535") as scan:
             assert scan.finish() == (0, b"")
             found = [int(line.split()[3]) for line in scan.messages]
-        possible = before | listening_ports()
     assert found == sorted(found)
-    assert wanted <= set(found) <= possible
-
-
-def listening_ports() -> set[int]:
-    """Every port that a TCP socket of this machine listens on (proc(5))."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in list(table)[1:]]
-    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+    assert wanted <= set(found)
 
 
 def children_of(pid: int) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pync.errors import USAGE, UsageFault
 from pync.options import Options
-from pync.wire.address import is_number, join_host_port, parse_ports, split_host_port, strip_brackets, target
+from pync.wire.address import is_number, join_host_port, parse_ports, split_host_port, strip_brackets, target, targets
 
 PORTS = st.integers(0, 65535)
 
@@ -181,6 +181,49 @@ def test_operands_that_are_no_host_and_port_are_refused(words: list[str], said: 
 )
 def test_a_listener_takes_one_address_and_one_port(words: list[str], options: dict[str, str], said: str) -> None:
     assert said in fault(words, listen=True, **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["h", "80"], [("h", [80])]),
+        (["h:80"], [("h", [80])]),
+        (["h", "80", "81-82"], [("h", [80, 81, 82])]),
+        (["::1", "80"], [("::1", [80])]),
+        (["h:80", "i:81"], [("h", [80]), ("i", [81])]),
+        (["h:80", "h:81"], [("h", [80]), ("h", [81])]),
+        (["db:5432", "[::1]:20-22,80", "[fe80::1%eth0]:ssh"], [
+            ("db", [5432]), ("::1", [20, 21, 22, 80]), ("fe80::1%eth0", ["ssh"])
+        ]),
+    ],
+)  # fmt: skip
+def test_a_probe_has_a_target_or_several_written_as_one_word_each(
+    words: list[str], expected: list[tuple[str, list[int | str]]]
+) -> None:
+    assert [(found.host, found.ports) for found in targets(Options(words, zero=True))] == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "missing operands"),
+        (["h"], "missing port behind host 'h'"),
+        (["h:80", "i:65536"], "'65536'"),
+        (["h:80", ":81"], "host may not be empty"),
+        (["h:80", "i:"], "''"),
+        (["h", "i:80"], "'i:80'"),
+    ],
+)
+def test_the_targets_of_a_probe_are_refused_like_a_single_one(words: list[str], said: str) -> None:
+    with pytest.raises(UsageFault) as caught:
+        targets(Options(words, zero=True))
+    assert said in caught.value.text
+
+
+@given(st.lists(st.tuples(st.sampled_from(["h", "127.0.0.1", "::1", "fe80::1%eth0"]), PORTS), min_size=1, max_size=6))
+def test_any_number_of_hosts_with_their_ports_come_apart_again(pairs: list[tuple[str, int]]) -> None:
+    found = targets(Options([join_host_port(host, port) for host, port in pairs], zero=True))
+    assert [(each.host, each.ports) for each in found] == [(host, [port]) for host, port in pairs]
 
 
 @given(PORTS)
