@@ -216,7 +216,7 @@ def test_source_address_and_port_are_used(udp_server: socket.socket) -> None:
 
 def test_only_one_port_makes_sense() -> None:
     code, _, messages = run_pync("-u", "127.0.0.1", "20-30")
-    assert (code, messages) == (2, ["pync: -u/--udp takes one port"])
+    assert (code, messages) == (2, ["pync: -u/--udp takes one port, unless it is to be probed with -z"])
 
 
 # --- the listener
