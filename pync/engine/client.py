@@ -9,6 +9,7 @@ import time
 
 from pync.engine.relay import Relay
 from pync.errors import OK, Fault
+from pync.net import wake
 from pync.net.dial import dial, dial_unix
 from pync.net.resolve import service_name
 from pync.net.unixpath import BoundPath
@@ -58,7 +59,7 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay,
     unreached: list[int] = []
     for number, port in enumerate(ports):
         if number and options.interval is not None:
-            time.sleep(options.interval)
+            wake.sleep(options.interval)
         try:
             sock, address = _reach(target.host, port, options, console)
         except Fault as fault:

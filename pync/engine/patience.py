@@ -10,9 +10,10 @@ import time
 
 from pync.engine.scan import failures, probe, show
 from pync.errors import OK, TIMEOUT, Fault, NameFault
+from pync.net import wake
 from pync.net.dial import dial
+from pync.net.outcome import OPEN, Outcome
 from pync.net.race import DialFault
-from pync.net.sweep import OPEN, Outcome
 from pync.options import Options
 from pync.wire.address import Target
 
@@ -45,7 +46,7 @@ def dial_patiently(host: str, port: int | str, options: Options, console: Consol
             return dial(host, port, options, console.note)
         except PASSING as fault:
             _note(console, f"{fault.text}; trying again in {pause:g} s")
-        time.sleep(pause)
+        wake.sleep(pause)
         pause = min(pause * 2, LONGEST_RETRY)
     return dial(host, port, options, console.note)
 
@@ -65,7 +66,7 @@ def _dial_until(
             if fault.text != said:
                 said = fault.text
                 _note(console, f"{fault.text}; waiting")
-        time.sleep(min(pause, left))
+        wake.sleep(min(pause, left))
         pause = min(pause * GROWTH, LONGEST_PAUSE)
 
 
@@ -132,7 +133,7 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
         left = deadline - time.monotonic()
         if left <= 0:
             break
-        time.sleep(min(pause, left))
+        wake.sleep(min(pause, left))
         pause = min(pause * GROWTH, LONGEST_PAUSE)
     for each in awaited:
         console.fail("\n".join(each.cause))

@@ -10,11 +10,14 @@ import time
 
 from pync.engine.client import remaining
 from pync.errors import NETWORK, NO_ANSWER, OK, reason
-from pync.net import forked_sweep, sweep
+from pync.net import forked_sweep, wake
 from pync.net.dial import connect_limit, opener
+from pync.net.outcome import NO_ANSWER as UNANSWERED
+from pync.net.outcome import OPEN, Outcome
+from pync.net.prober import descriptor_limit
 from pync.net.race import describe_failure
 from pync.net.resolve import interleave, port_number, resolve, service_name, wanted_family
-from pync.net.sweep import OPEN, Outcome, Sweep, descriptor_limit
+from pync.net.sweep import Sweep
 from pync.net.udp_probe import UdpSweep
 from pync.wire.probes import printable
 
@@ -55,7 +58,7 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
         probe(target, options, seen, remaining(options, started))
     if OPEN in states:
         return OK
-    return NO_ANSWER if sweep.NO_ANSWER in states else NETWORK
+    return NO_ANSWER if UNANSWERED in states else NETWORK
 
 
 def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None], limit: float | None = None) -> None:
@@ -104,7 +107,7 @@ def _one_by_one(prober: Prober, ports: list[int], interval: float) -> None:
     """With -i: the next port a pause after the one before is known."""
     for number, port in enumerate(ports):
         if number:
-            time.sleep(interval)
+            wake.sleep(interval)
         prober.run([port])
 
 
@@ -154,7 +157,7 @@ def show(host: str, outcome: Outcome, options: Options, console: Console) -> Non
 
 def failures(host: str, outcome: Outcome) -> list[str]:
     """A line for each address that was tried, with its own error."""
-    if outcome.state == sweep.NO_ANSWER:
+    if outcome.state == UNANSWERED:
         return [f"connect to {host} port {outcome.port} (udp): no answer (open or filtered)"]
     return [describe_failure(host, address, error) for address, error in outcome.failures]
 
@@ -163,7 +166,7 @@ def _success(host: str, outcome: Outcome) -> str:
     protocol = outcome.address.protocol
     service = service_name(outcome.port, protocol)
     text = f"Connection to {host} {outcome.port} port [{protocol}/{service}] succeeded!"
-    return f"{text} {printable(outcome.banner)}" if outcome.banner else text
+    return f"{text} {printable(outcome.banner)}".rstrip()
 
 
 def _print_object(host: str, outcome: Outcome, console: Console) -> None:

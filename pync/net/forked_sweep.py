@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 
+from pync.net.outcome import REFUSED, Outcome, at_port, refused_outcome
 from pync.net.resolve import Address
-from pync.net.sweep import REFUSED, Outcome, Sweep, at_port, refused_outcome
+from pync.net.sweep import Sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class ForkedSweep:
     def run(self, ports: list[int]) -> None:
         """Probe them all; outcomes of the second half are reported after those of the first."""
         half = len(ports) // 2
-        outcomes = self._fork(ports[half:])
-        self._sweep.run(ports[:half])
-        with open(outcomes, "rb") as pipe:
+        with open(self._fork(ports[half:]), "rb") as pipe:
+            self._sweep.run(ports[:half])
             data = pipe.read()
-        self._reap()
+        if self._reap():
+            raise OSError("the second process of the scan did not come to its end")
         for packed in marshal.loads(data):
             self._report(self._unpack(packed))
 
@@ -89,11 +90,10 @@ class ForkedSweep:
         while data:
             data = data[os.write(pipe, data) :]
 
-    def _reap(self) -> None:
+    def _reap(self) -> int:
+        """Wait for the second process: its status, 0 where it came to its end."""
         child, self._child = self._child, 0
-        _, status = os.waitpid(child, 0)
-        if status and not os.WIFSIGNALED(status):
-            raise OSError("the second process of the sweep failed")
+        return os.waitpid(child, 0)[1]
 
     def _pack(self, outcome: Outcome) -> int | tuple[Any, ...]:
         """Plain values for the pipe; the bulk, refused at the only address, is no more than a number."""

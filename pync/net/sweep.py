@@ -11,83 +11,21 @@ import os
 import selectors
 import socket
 import time
-from collections import deque
 
-from pync.net.race import ATTEMPT_DELAY, LONGEST_WAIT, outcome, timed_out
-from pync.net.resolve import Address
+from pync.net.outcome import OPEN, Outcome, at_port, failed_outcome, refused_outcome
+from pync.net.prober import NO_FAMILY, Prober
+from pync.net.race import ATTEMPT_DELAY, outcome, timed_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from typing import Any
 
-    from pync.net.race import Failure, Opener
+    from pync.net.race import Failure
+    from pync.net.resolve import Address
 
 #: How long a service may take to say its first line (--banner), in seconds.
 BANNER_TIME = 1.0
 BANNER_SIZE = 1024
-#: Descriptors that are left to everything else when the limit is low.
-RESERVED = 16
-
-OPEN, REFUSED, TIMED_OUT, UNREACHABLE, NO_ANSWER = "open", "refused", "timed out", "unreachable", "no answer"
-
-#: What an error says of a port; whatever is not here means that the host cannot be reached.
-STATES = {errno.ECONNREFUSED: REFUSED, errno.ECONNRESET: REFUSED, errno.ETIMEDOUT: TIMED_OUT}
-#: What opening a socket fails with where the machine lacks the family.
-NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
-#: An answer from one address counts more than silence or a missing route at another.
-STRENGTH = (OPEN, REFUSED, NO_ANSWER, TIMED_OUT, UNREACHABLE)
-
-
-class Outcome:
-    """What is known of a port: its state, the address that decided, each address's own error."""
-
-    __slots__ = ("address", "banner", "failures", "port", "state")
-
-    def __init__(self, port: int, state: str, address: Address, failures: list[Failure], banner: bytes = b"") -> None:
-        self.port = port
-        self.state = state
-        self.address = address
-        self.failures = failures
-        self.banner = banner
-
-
-def state_of(error: OSError) -> str:
-    """The state of a port whose connect failed like this."""
-    return STATES.get(error.errno or 0, UNREACHABLE)
-
-
-def at_port(address: Address, port: int) -> Address:
-    """The same host, another port."""
-    host, _, *rest = address.sockaddr
-    return Address(address.family, address.type, (host, port, *rest))
-
-
-def failed_outcome(port: int, failures: list[Failure]) -> Outcome:
-    """The outcome of a port that no address opened: the strongest statement of any of them."""
-    states = [(STRENGTH.index(state_of(error)), address) for address, error in failures]
-    strength, address = min(states, key=lambda pair: pair[0])
-    return Outcome(port, STRENGTH[strength], address, failures)
-
-
-#: One for all: there may be tens of thousands of them.
-_REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-
-
-def refused_outcome(port: int, address: Address) -> Outcome:
-    """The outcome of a port whose only address refused."""
-    return Outcome(port, REFUSED, address, [(address, _REFUSAL)])
-
-
-def descriptor_limit(wanted: int) -> int:
-    """How many sockets may be open at once: `wanted`, or what RLIMIT_NOFILE leaves (getrlimit(2))."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + RESERVED
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - RESERVED))
 
 
 class _Port:
@@ -104,70 +42,42 @@ class _Port:
         self.failures: list[Failure] = []
 
 
-class Sweep:
-    """Probes ports at the addresses of one host, at most `parallel` at the same time.
+class Sweep(Prober):
+    """Probes TCP ports; with `banner` an open one is given a second to say its first line."""
 
-    Each has `limit` seconds, and none goes on after `until`, a time of the monotonic clock.
-    """
-
-    def __init__(
-        self,
-        addresses: list[Address],
-        open_socket: Opener,
-        *,
-        limit: float,
-        until: float = float("inf"),
-        parallel: int,
-        report: Callable[[Outcome], None],
-        banner: bool = False,
-    ) -> None:
-        self._addresses = addresses
-        self._open_socket = open_socket
-        self._limit = limit
-        self._until = until
-        self._parallel = parallel
-        self._report = report
+    def __init__(self, *args: Any, banner: bool = False, **named: Any) -> None:
+        super().__init__(*args, **named)
         self._banner = banner
-        self._selector = selectors.DefaultSelector()
         self._active: dict[int, _Port] = {}
         self._spare: dict[int, socket.socket] = {}
         self._listening: dict[socket.socket, tuple[Outcome, float]] = {}
 
-    def run(self, ports: Iterable[int]) -> None:
-        """Probe them all, in this order; returns when each has been reported."""
-        waiting = deque(ports)
-        while waiting or self._active or self._listening:
-            while waiting and len(self._active) + len(self._listening) < self._parallel:
-                self._begin(waiting.popleft())
-            if self._active or self._listening:
-                self._wait()
+    def busy(self) -> int:
+        return len(self._active) + len(self._listening)
 
-    def _begin(self, number: int) -> None:
+    def begin(self, number: int) -> None:
         """Start a port. Most are refused at once, at their only address, and cost no more than the asking."""
-        if len(self._addresses) == 1 and not self._banner:
-            address = at_port(self._addresses[0], number)
+        if len(self.addresses) == 1 and not self._banner:
+            address = at_port(self.addresses[0], number)
             code = self._ask(address)
             if code == errno.ECONNREFUSED:
-                self._report(refused_outcome(number, address))
+                self.report(refused_outcome(number, address))
                 return
-            port = _Port(number, [], self._deadline())
+            port = _Port(number, [], self.deadline())
             self._active[number] = port
             if not self._settle(port, address, code):
                 self._start_next(port)
             return
-        port = _Port(number, [at_port(address, number) for address in self._addresses], self._deadline())
+        port = _Port(number, [at_port(address, number) for address in self.addresses], self.deadline())
         self._active[number] = port
         self._start_next(port)
-
-    def _deadline(self) -> float:
-        return min(time.monotonic() + self._limit, self._until)
 
     def _ask(self, address: Address) -> int:
         """Connect a spare socket of the family; a refused one can be used again (Linux)."""
         sock = self._spare.get(address.family)
         if sock is None:
             try:
-                sock = self._spare[address.family] = self._open_socket(address)
+                sock = self._spare[address.family] = self.open_socket(address)
             except OSError as error:
                 if error.errno not in NO_FAMILY:
                     raise  # such as no descriptor left, which says nothing of the port
@@ -188,7 +98,7 @@ class Sweep:
                 return
         if not port.under_way:
             del self._active[port.number]
-            self._report(failed_outcome(port.number, port.failures))
+            self.report(failed_outcome(port.number, port.failures))
 
     def _settle(self, port: _Port, address: Address, code: int) -> bool:
         """Note what came of asking; False where it failed at once."""
@@ -198,22 +108,19 @@ class Sweep:
             return False
         port.under_way[sock] = address
         if code == errno.EINPROGRESS:
-            self._selector.register(sock, selectors.EVENT_WRITE, port)
+            self.selector.register(sock, selectors.EVENT_WRITE, port)
             return True
         if code in (0, errno.EISCONN):
             return self._answered(port, sock)
         self._failed(port, sock, OSError(code, os.strerror(code)))
         return False
 
-    def _wait(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
-            sock = key.fileobj
-            assert isinstance(sock, socket.socket)
-            if sock in self._listening:
-                self._heard(sock)
-            elif sock in key.data.under_way and not self._answered(key.data, sock):
-                self._start_next(key.data)
-        self._look_at_the_clock()
+    def ready(self, sock: socket.socket, port: _Port) -> None:
+        """An answer has come, or a piece of a banner."""
+        if sock in self._listening:
+            self._heard(sock)
+        elif sock in port.under_way and not self._answered(port, sock):
+            self._start_next(port)
 
     def _answered(self, port: _Port, sock: socket.socket) -> bool:
         """Whether the answer was a connection; then the port is open."""
@@ -225,18 +132,18 @@ class Sweep:
         self._drop_others(port, sock)
         del self._active[port.number]
         if self._banner:
-            self._listen_to(sock)
+            self._listen_to(sock, port)
             self._listening[sock] = (result, time.monotonic() + BANNER_TIME)
             return True
         self._forget(sock)
-        self._report(result)
+        self.report(result)
         return True
 
-    def _listen_to(self, sock: socket.socket) -> None:
-        if sock in self._selector.get_map():
-            self._selector.modify(sock, selectors.EVENT_READ)
+    def _listen_to(self, sock: socket.socket, port: _Port) -> None:
+        if sock in self.selector.get_map():
+            self.selector.modify(sock, selectors.EVENT_READ, port)
         else:
-            self._selector.register(sock, selectors.EVENT_READ)
+            self.selector.register(sock, selectors.EVENT_READ, port)
 
     def _heard(self, sock: socket.socket) -> None:
         """A piece of the banner has come; a line, or the end of data, completes it."""
@@ -254,15 +161,15 @@ class Sweep:
     def _end_banner(self, sock: socket.socket) -> None:
         result, _ = self._listening.pop(sock)
         self._forget(sock)
-        self._report(result)
+        self.report(result)
 
     def _failed(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         address = port.under_way.pop(sock)
         self._forget(sock)
         port.failures.append((address, error))
 
-    def _look_at_the_clock(self) -> None:
-        now = time.monotonic()
+    def look_at_the_clock(self, now: float) -> None:
+        """Give up ports whose time is over, start further addresses, end the wait for banners."""
         for port in list(self._active.values()):
             if port.deadline <= now:
                 self._give_up(port)
@@ -277,15 +184,15 @@ class Sweep:
         port.failures += [(address, timed_out()) for address in silent]
         self._drop_others(port, None)
         del self._active[port.number]
-        self._report(failed_outcome(port.number, port.failures))
+        self.report(failed_outcome(port.number, port.failures))
 
-    def _patience(self) -> float:
-        """Seconds until the first of the deadlines; ports started earlier end earlier."""
+    def next_event(self) -> float:
+        """The first of the deadlines; ports started earlier end earlier."""
         times = [until for _, until in self._listening.values()]
         if self._active:
             times.append(next(iter(self._active.values())).deadline)
             times += [port.next_start for port in self._active.values() if port.untried]
-        return max(0.0, min(min(times) - time.monotonic(), LONGEST_WAIT))
+        return min(times)
 
     def _drop_others(self, port: _Port, winner: socket.socket | None) -> None:
         for sock in port.under_way:
@@ -294,8 +201,8 @@ class Sweep:
         port.under_way.clear()  # an event of theirs may be at hand already
 
     def _forget(self, sock: socket.socket) -> None:
-        if sock in self._selector.get_map():
-            self._selector.unregister(sock)
+        if sock in self.selector.get_map():
+            self.selector.unregister(sock)
         sock.close()
 
     def close(self) -> None:
@@ -304,4 +211,4 @@ class Sweep:
             self._drop_others(port, None)
         for sock in [*self._listening, *self._spare.values()]:
             sock.close()
-        self._selector.close()
+        super().close()

@@ -11,17 +11,16 @@ import os
 import selectors
 import socket
 import time
-from collections import deque
 
-from pync.net.race import LONGEST_WAIT
-from pync.net.sweep import NO_ANSWER, NO_FAMILY, OPEN, REFUSED, Outcome, at_port, state_of
+from pync.net.outcome import NO_ANSWER, OPEN, REFUSED, Outcome, at_port, state_of
+from pync.net.prober import NO_FAMILY, Prober
 from pync.wire.probes import question
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from typing import Any
 
-    from pync.net.race import Failure, Opener
+    from pync.net.race import Failure
     from pync.net.resolve import Address
 
 #: How often a port is asked within its time: a datagram may be lost, an ICMP error withheld
@@ -41,50 +40,27 @@ class _Port:
         self.failures: list[Failure] = []
 
 
-class UdpSweep:
-    """Probes ports at all addresses of one host at once; `parallel` ports at the same time.
+class UdpSweep(Prober):
+    """Probes UDP ports, each at all addresses of the host at once."""
 
-    Each has `limit` seconds, and none goes on after `until`, a time of the monotonic clock.
-    """
-
-    def __init__(
-        self,
-        addresses: list[Address],
-        open_socket: Opener,
-        *,
-        limit: float,
-        until: float = float("inf"),
-        parallel: int,
-        report: Callable[[Outcome], None],
-    ) -> None:
-        self._addresses = addresses
-        self._open_socket = open_socket
-        self._limit = limit
-        self._until = until
-        self._parallel = parallel
-        self._report = report
-        self._selector = selectors.DefaultSelector()
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
         self._active: dict[int, _Port] = {}
 
-    def run(self, ports: Iterable[int]) -> None:
-        """Probe them all, in this order; returns when each has been reported."""
-        waiting = deque(ports)
-        while waiting or self._active:
-            while waiting and len(self._active) < self._parallel:
-                self._begin(waiting.popleft())
-            if self._active:
-                self._wait()
+    def busy(self) -> int:
+        return len(self._active)
 
     def close(self) -> None:
         """Close what is open still; a sweep can run several times before."""
         for port in self._active.values():
             self._drop(port)
-        self._selector.close()
+        super().close()
 
-    def _begin(self, number: int) -> None:
-        port = _Port(number, min(time.monotonic() + self._limit, self._until))
+    def begin(self, number: int) -> None:
+        """Ask the port at every address."""
+        port = _Port(number, self.deadline())
         self._active[number] = port
-        for base in self._addresses:
+        for base in self.addresses:
             self._open(port, at_port(base, number))
         if port.sockets:
             self._ask(port)
@@ -93,7 +69,7 @@ class UdpSweep:
 
     def _open(self, port: _Port, address: Address) -> None:
         try:
-            sock = self._open_socket(address)
+            sock = self.open_socket(address)
         except OSError as error:
             if error.errno not in NO_FAMILY:
                 raise  # such as no descriptor left, which says nothing of the port
@@ -106,11 +82,11 @@ class UdpSweep:
             port.failures.append((address, error))
             return
         port.sockets[sock] = address
-        self._selector.register(sock, selectors.EVENT_READ, port)
+        self.selector.register(sock, selectors.EVENT_READ, port)
 
     def _ask(self, port: _Port) -> None:
         port.asked += 1
-        port.next_question = time.monotonic() + self._limit / QUESTIONS
+        port.next_question = time.monotonic() + self.limit / QUESTIONS
         for sock in list(port.sockets):
             try:
                 sock.send(question(port.number))
@@ -119,13 +95,13 @@ class UdpSweep:
             except OSError as error:
                 self._refused(port, sock, error)
 
-    def _wait(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
-            sock = key.fileobj
-            assert isinstance(sock, socket.socket)
-            if sock in key.data.sockets:
-                self._hear(key.data, sock)
-        now = time.monotonic()
+    def ready(self, sock: socket.socket, port: _Port) -> None:
+        """An answer has come, or word that nobody listens."""
+        if sock in port.sockets:
+            self._hear(port, sock)
+
+    def look_at_the_clock(self, now: float) -> None:
+        """Give up ports whose time is over, ask the others again."""
         for port in list(self._active.values()):
             if port.deadline <= now:
                 self._end(port, Outcome(port.number, NO_ANSWER, self._silent(port), port.failures))
@@ -145,7 +121,7 @@ class UdpSweep:
     def _refused(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         """One address is out; the port is when all are."""
         address = port.sockets.pop(sock)
-        self._selector.unregister(sock)
+        self.selector.unregister(sock)
         sock.close()
         port.failures.append((address, error))
         if not port.sockets and port.number in self._active:
@@ -162,20 +138,20 @@ class UdpSweep:
     def _end(self, port: _Port, outcome: Outcome) -> None:
         self._drop(port)
         del self._active[port.number]
-        self._report(outcome)
+        self.report(outcome)
 
     def _drop(self, port: _Port) -> None:
         for sock in port.sockets:
-            self._selector.unregister(sock)
+            self.selector.unregister(sock)
             sock.close()
         port.sockets.clear()  # an event of theirs may be at hand already
 
-    def _patience(self) -> float:
-        times = [
+    def next_event(self) -> float:
+        """The first deadline or question that is due."""
+        return min(
             min(port.deadline, port.next_question) if port.asked < QUESTIONS else port.deadline
             for port in self._active.values()
-        ]
-        return max(0.0, min(min(times) - time.monotonic(), LONGEST_WAIT))
+        )
 
 
 def _connect(sock: socket.socket, address: Address) -> None:

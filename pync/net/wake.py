@@ -8,6 +8,7 @@ signal.set_wakeup_fd is; only the command installs it, a library call leaves it 
 from __future__ import annotations
 
 import os
+import select
 import signal
 
 #: What to watch; -1 until it is installed.
@@ -22,6 +23,11 @@ def install() -> None:
         os.set_blocking(fd, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+
+def sleep(seconds: float) -> None:
+    """Pause; a signal ends the pause, however it falls."""
+    select.select([fd] if fd >= 0 else [], [], [], seconds)
 
 
 def drain() -> None:

@@ -20,9 +20,9 @@ from pync.engine import patience, scan
 from pync.engine.console import Console
 from pync.engine.patience import dial_patiently, wait_for_ports
 from pync.errors import NETWORK, OK, TIMEOUT, USAGE, Fault, NameFault, UsageFault
+from pync.net.outcome import OPEN, REFUSED, TIMED_OUT, Outcome
 from pync.net.race import DialFault
 from pync.net.resolve import Address
-from pync.net.sweep import OPEN, REFUSED, TIMED_OUT, Outcome
 from pync.options import Options
 from pync.wire.address import Target
 
@@ -54,6 +54,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(patience, "time", made)
+    monkeypatch.setattr(patience, "wake", made)
     return made
 
 
@@ -123,6 +124,7 @@ def test_however_long_the_wait_it_ends_when_its_time_is_over_and_not_before(seco
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch, socket.socket() as sock:
         patch.setattr(patience, "time", clock)
+        patch.setattr(patience, "wake", clock)
         dialing = Dialing(patch, sock, *[refusal()] * failures)
         try:
             dial_patiently("host", 80, Options(wait=seconds), talking()[0])

@@ -23,9 +23,9 @@ from pync.engine import scan as scan_module
 from pync.engine.console import Console
 from pync.engine.scan import run_scan
 from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault
-from pync.net import sweep
+from pync.net import outcome as outcome_module
+from pync.net.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome
 from pync.net.resolve import Address
-from pync.net.sweep import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome
 from pync.options import Options
 from pync.wire.address import Target
 
@@ -64,7 +64,7 @@ class Fake:
     def outcome(self, port: int) -> Outcome:
         state = self.states[port]
         base = self.addresses[0]
-        address = sweep.at_port(base, port)
+        address = outcome_module.at_port(base, port)
         code = ERRORS.get(state)
         failures = [] if code is None else [(address, OSError(code, os.strerror(code)))]
         return Outcome(port, state, address, failures, self.banner if state == OPEN else b"")
@@ -156,7 +156,7 @@ def test_with_an_interval_the_ports_are_probed_one_by_one_with_a_pause_between_t
 ) -> None:
     fake = Fake({1: REFUSED, 2: OPEN, 3: REFUSED})
     pauses: list[tuple[float, int]] = []
-    monkeypatch.setattr("pync.engine.scan.time.sleep", lambda seconds: pauses.append((seconds, len(fake.runs))))
+    monkeypatch.setattr("pync.engine.scan.wake.sleep", lambda seconds: pauses.append((seconds, len(fake.runs))))
     scanned(fake, interval=0.25)
     assert fake.runs == [[1], [2], [3]]
     assert pauses == [(0.25, 1), (0.25, 2)]
@@ -170,12 +170,12 @@ def test_with_an_interval_the_ports_are_probed_one_by_one_with_a_pause_between_t
     [
         ([OPEN], OK),
         ([REFUSED, OPEN, TIMED_OUT], OK),
-        ([OPEN, sweep.NO_ANSWER], OK),
+        ([OPEN, outcome_module.NO_ANSWER], OK),
         ([REFUSED], NETWORK),
         ([TIMED_OUT], NETWORK),
         ([UNREACHABLE, REFUSED], NETWORK),
-        ([sweep.NO_ANSWER], NO_ANSWER),
-        ([REFUSED, sweep.NO_ANSWER], NO_ANSWER),
+        ([outcome_module.NO_ANSWER], NO_ANSWER),
+        ([REFUSED, outcome_module.NO_ANSWER], NO_ANSWER),
     ],
 )
 @pytest.mark.parametrize("quiet", [True, False])
@@ -315,7 +315,7 @@ def test_with_verbosity_each_of_the_others_has_a_line_with_its_cause() -> None:
 
 
 def test_silence_over_udp_is_told_as_such_and_never_as_success() -> None:
-    states = {1: sweep.NO_ANSWER, 53: OPEN}
+    states = {1: outcome_module.NO_ANSWER, 53: OPEN}
     assert scanned(Fake(states), udp=True)[1] == [success(53, "domain", "udp")]
     _, lines, _ = scanned(Fake(states), udp=True, verbose=1)
     assert lines == [
@@ -365,7 +365,7 @@ def test_every_port_has_an_object_with_these_keys() -> None:
 
 
 def test_a_silent_udp_port_has_an_object_too() -> None:
-    code, _, [found] = scanned(Fake({1: sweep.NO_ANSWER}), json=True, udp=True)
+    code, _, [found] = scanned(Fake({1: outcome_module.NO_ANSWER}), json=True, udp=True)
     assert (code, found["state"], found["protocol"], found["errors"]) == (NO_ANSWER, "no answer", "udp", {})
 
 

@@ -84,6 +84,17 @@ def test_the_second_process_ends_with_the_first() -> None:
             filler.close()
 
 
+def test_a_second_process_that_is_killed_is_a_clear_error_and_not_a_short_list() -> None:
+    program = PROGRAM.replace("real_fork = os.fork", "import signal\nreal_fork = os.fork").replace(
+        "os.fork = lambda: forks.append(1) or real_fork()",
+        "os.fork = lambda: forks.append(1) or real_fork() or os.kill(os.getpid(), signal.SIGKILL)",
+    )
+    command = [sys.executable, "-c", program, "2", "-z", "127.0.0.1", "1,2,3"]
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"pync: the second process of the scan did not come to its end\n"
+
+
 def test_beside_threads_and_for_a_few_ports_there_is_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forked_sweep, "_processors", lambda: 2)
     monkeypatch.setattr(threading, "active_count", lambda: 1)

@@ -20,9 +20,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.net import sweep as sweep_module
+from pync.net.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome, at_port
+from pync.net.prober import RESERVED, descriptor_limit
 from pync.net.race import DialFault
 from pync.net.resolve import Address
-from pync.net.sweep import OPEN, REFUSED, RESERVED, TIMED_OUT, UNREACHABLE, Outcome, Sweep, at_port, descriptor_limit
+from pync.net.sweep import Sweep
 from tests.net.addresses import loopback_server, no_descriptor_left, tcp
 from tests.net.test_race import NEVER, Openers, Silent, failing_with
 from tests.running import PATIENCE

@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.net import udp_probe as udp_module
+from pync.net.outcome import NO_ANSWER, OPEN, REFUSED, UNREACHABLE, Outcome
 from pync.net.resolve import Address
-from pync.net.sweep import NO_ANSWER, OPEN, REFUSED, UNREACHABLE, Outcome
 from pync.net.udp_probe import QUESTIONS, UdpSweep
 from pync.wire.probes import ECHO
 from tests.net.addresses import no_descriptor_left
