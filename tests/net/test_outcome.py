@@ -43,7 +43,7 @@ def error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
 
 
-@pytest.mark.parametrize(("code", "state"), CODES.items(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("code", "state"), CODES.items(), ids=str)
 def test_an_error_says_what_a_port_is(code: int, state: str) -> None:
     assert state_of(error(code)) == state
 
