@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Below this many ports a second process costs more than it brings (measured on loopback: 5 ms).
 WORTHWHILE = 4096
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def pays_off(ports: list[int]) -> bool:
@@ -70,7 +71,10 @@ class ForkedSweep:
     def _fork(self, ports: list[int]) -> int:
         """Start the second process; what it found can be read from the descriptor."""
         reading, writing = os.pipe()
+        # A signal between the fork and the next step would leave a process that nobody knows of.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
         self._child = os.fork()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self._child:
             os.close(writing)
             return reading

@@ -5,17 +5,22 @@ Run in interpreters of their own: the tests' own process has threads, beside whi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pync.net import forked_sweep
 from tests.running import PATIENCE, eventually, pync, stop, unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: The command, with a second process for so many ports or more, whatever the machine.
 PROGRAM = """
@@ -62,26 +67,33 @@ def test_a_whole_range_finds_what_is_open_in_its_order() -> None:
 
 
 def children_of(pid: int) -> list[str]:
+    """The children of a process; there is a moment before each shows."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
         return children.read().split()
 
 
-def test_the_second_process_ends_with_the_first() -> None:
-    # Addresses of the loopback that answer slowly do not exist: a listener whose queue is full is silent.
-    with socket.create_server(("127.0.0.9", 0), backlog=0) as silent:
-        port = silent.getsockname()[1]
-        fillers = [socket.socket() for _ in range(8)]
-        for filler in fillers:
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port of 127.0.0.9 that does not answer: a listener whose queue is full."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.9", 0), backlog=0))
+        port = int(server.getsockname()[1])
+        for _ in range(8):
+            filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.9", port))
-        ports = ",".join(str(each) for each in [*range(1, 5000), port])
-        with pync("-z", "-w", "60", "127.0.0.9", ports) as scan:
-            (child,) = eventually(lambda: children_of(scan.process.pid), "the second process")
-            stop(scan)
-            assert scan.code() == 143
-            eventually(lambda: not os.path.exists(f"/proc/{child}"), "the end of the second process")
-        for filler in fillers:
-            filler.close()
+        yield port
+
+
+@pytest.mark.parametrize("attempt", range(8))
+def test_the_second_process_ends_with_the_first(silent: int, attempt: int) -> None:
+    """However soon after its birth: a signal may arrive between any two steps."""
+    ports = ",".join(str(each) for each in [*range(1, 5000), silent])
+    with pync("-z", "-w", "60", "127.0.0.9", ports) as scan:
+        (child,) = eventually(lambda: children_of(scan.process.pid), "the second process")
+        stop(scan)
+        assert scan.code() == 143
+        eventually(lambda: not os.path.exists(f"/proc/{child}"), "the end of the second process")
 
 
 def test_a_second_process_that_is_killed_is_a_clear_error_and_not_a_short_list() -> None:
