@@ -145,12 +145,12 @@ class Datagrams:
 
     def _send_again(self, data: memoryview) -> int | None:
         try:
-            count = self._send_to_peer(data)
+            count: int | None = self._send_to_peer(data)
         except BlockingIOError:
-            return None
+            count = None
         except OSError:
             return len(data)  # reported already; the next datagram tries anew
-        self.unsent -= len(data)
+        self.unsent -= len(data)  # sent after all, or still to be sent
         return count
 
     def _failed(self, error: OSError, lost: int) -> None:

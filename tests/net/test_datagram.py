@@ -5,6 +5,7 @@ In process and with real sockets of the loopback; the same through the command i
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import time
@@ -12,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pync.net.datagram import Datagrams, DatagramSink, DatagramSource, dial_datagrams, listening_datagrams
+from pync.net.datagram import Datagrams, DatagramSink, DatagramSource, Peer, dial_datagrams, listening_datagrams
 from pync.options import Options
 from tests.running import PATIENCE, unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from pync.net.datagram import Peer
 
 
 def udp(host: str = "127.0.0.1") -> socket.socket:
@@ -147,6 +146,25 @@ def test_a_refusal_of_the_last_address_is_reported_once_and_counted() -> None:
     assert reports == [f"send to 127.0.0.1 port {port} (udp): Connection refused"]
     assert datagrams.refused
     source.close()
+
+
+def test_a_datagram_that_must_wait_after_a_refusal_is_not_counted_as_lost() -> None:
+    answers: list[OSError | None] = [ConnectionRefusedError(errno.ECONNREFUSED, "refused"), BlockingIOError(), None]
+
+    class Moody(socket.socket):
+        def send(self, data: Any, flags: int = 0, /) -> int:
+            answer = answers.pop(0)
+            if answer is not None:
+                raise answer
+            return len(data)
+
+    with Moody(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        datagrams = Datagrams([sock], [Peer(sock, None, "peer")], [].append)
+        sink = DatagramSink(datagrams, None)
+        assert sink.write(b"data") is None
+        assert datagrams.unsent == 0
+        assert sink.write(b"data") == 4
+        assert datagrams.unsent == 0
 
 
 def test_what_the_system_refuses_to_send_is_reported_and_counted_as_unsent() -> None:
