@@ -159,7 +159,7 @@ def test_a_datagram_that_must_wait_after_a_refusal_is_not_counted_as_lost() -> N
             return len(data)
 
     with Moody(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        datagrams = Datagrams([sock], [Peer(sock, None, "peer")], [].append)
+        datagrams = Datagrams([sock], [Peer(sock, None, "peer")], print)
         sink = DatagramSink(datagrams, None)
         assert sink.write(b"data") is None
         assert datagrams.unsent == 0
