@@ -9,10 +9,10 @@ import errno
 import socket
 import time
 
-from pync.engine.client import remaining
 from pync.engine.loop import Loop
 from pync.engine.relay import Relay
 from pync.errors import TIMEOUT, Fault
+from pync.net.dial import remaining
 from pync.net.listen import Listener, listen, write_port_file
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 
 from pync.engine.relay import Relay
-from pync.errors import OK, Fault
+from pync.errors import OK, Fault, NameFault
 from pync.net import wake
-from pync.net.dial import dial, dial_unix
+from pync.net.dial import dial, dial_unix, remaining
 from pync.net.resolve import service_name
 from pync.net.unixpath import BoundPath
 
@@ -62,6 +62,8 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay,
             wake.sleep(options.interval)
         try:
             sock, address = _reach(target.host, port, options, console)
+        except NameFault:
+            raise  # what holds for every port is said once
         except Fault as fault:
             console.fail(fault.text)
             unreached.append(fault.code)
@@ -94,10 +96,3 @@ def port_words(port: int, protocol: str, console: Console) -> str:
     """`10000 port [tcp/*]`; the service is looked up only where somebody reads it."""
     service = service_name(port, protocol) if console.verbose else "*"
     return f"{port} port [{protocol}/{service}]"
-
-
-def remaining(options: Options, started: float) -> float | None:
-    """What is left of --total-timeout."""
-    if options.total_timeout is None:
-        return None
-    return max(0.0, options.total_timeout - (time.monotonic() - started))

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 
-from pync.engine.client import remaining
 from pync.errors import NETWORK, NO_ANSWER, OK, reason
 from pync.net import forked_sweep, wake
-from pync.net.dial import connect_limit, opener
+from pync.net.dial import connect_limit, opener, remaining
 from pync.net.outcome import NO_ANSWER as UNANSWERED
 from pync.net.outcome import OPEN, Outcome
 from pync.net.prober import descriptor_limit

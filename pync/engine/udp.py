@@ -10,7 +10,6 @@ import socket
 import time
 
 from pync.engine.accept import open_listener
-from pync.engine.client import remaining
 from pync.engine.loop import Loop
 from pync.engine.relay import Relay
 from pync.engine.session import Policy
@@ -25,7 +24,7 @@ from pync.net.datagram import (
     listening_datagrams,
     unix_datagrams,
 )
-from pync.net.dial import dial_unix
+from pync.net.dial import dial_unix, remaining
 from pync.net.endpoint import TTY
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 
 from pync.errors import NETWORK, USAGE, Fault, reason
 from pync.net import sockopts
@@ -136,6 +137,13 @@ def connect_limit(options: Options) -> float | None:
     """Seconds for each address, None where the system decides."""
     limit = options.timeout if options.connect_timeout is None else options.connect_timeout
     return min((seconds for seconds in (limit, options.total_timeout) if seconds is not None), default=None)
+
+
+def remaining(options: Options, started: float) -> float | None:
+    """Seconds that are left of --total-timeout for what began at `started` (monotonic clock)."""
+    if options.total_timeout is None:
+        return None
+    return max(0.0, options.total_timeout - (time.monotonic() - started))
 
 
 def candidates(host: str, port: int | str, options: Options) -> list[Address]:
