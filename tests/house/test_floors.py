@@ -7,6 +7,7 @@ of files are held here too; what a start really loads is test_startup.py's.
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,14 @@ def test_nobody_imports_from_a_floor_above(module: str) -> None:
 @pytest.mark.parametrize("module", GROUND)
 def test_the_ground_floor_imports_only_what_lies_before_it(module: str) -> None:
     assert own_imports(module) <= set(GROUND[: GROUND.index(module)])
+
+
+def test_no_circle_ties_modules_together() -> None:
+    """Types that are named for the checker only count too: who needs them depends on them."""
+    order = graphlib.TopologicalSorter(
+        {name: own_imports(name) - {"__init__"} for name in MODULES if name != "__init__"}
+    )
+    order.prepare()  # raises CycleError, which names the circle
 
 
 def test_the_package_itself_imports_nothing_but_names_for_the_type_checker() -> None:
