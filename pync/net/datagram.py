@@ -11,7 +11,7 @@ import errno
 import select
 import socket
 
-from pync.errors import Fault, reason
+from pync.errors import reason
 from pync.net.dial import candidates, opener
 from pync.net.endpoint import DATAGRAM
 from pync.net.pktinfo import answer_from, ask_local_address
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pync.net.race import Failure, Opener
     from pync.net.resolve import Address
     from pync.options import Options
 
@@ -285,24 +286,31 @@ def dial_datagrams(host: str, port: int | str, options: Options, report: Callabl
     """
     addresses = candidates(host, port, options)
     open_socket = opener(options, addresses)
-    sockets: list[socket.socket] = []
     peers: list[Peer] = []
-    failures: list[tuple[Address, OSError]] = []
+    failures: list[Failure] = []
     try:
         for address in addresses:
-            sock = open_socket(address)
-            sockets.append(sock)
             try:
-                peers.append(_aim(sock, address, host, options))
+                peers.append(_peer_at(address, host, options, open_socket))
             except OSError as error:
                 failures.append((address, _with_hint(error)))
     except BaseException:
-        _close_all(sockets)
+        for peer in peers:
+            peer.sock.close()
         raise
     if not peers:
-        _close_all(sockets)
         raise DialFault(host, failures)
     return Datagrams([peer.sock for peer in peers], peers, report)
+
+
+def _peer_at(address: Address, host: str, options: Options, open_socket: Opener) -> Peer:
+    """The peer at an address of the host; an address that cannot be had leaves no socket behind."""
+    sock = open_socket(address)
+    try:
+        return _aim(sock, address, host, options)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> Peer:
@@ -327,11 +335,6 @@ def _with_hint(error: OSError) -> OSError:
     return error
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
-    for sock in sockets:
-        sock.close()
-
-
 def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]) -> Datagrams:
     """The conversation over a unix datagram socket that is connected to `path`."""
     return Datagrams([sock], [Peer(sock, None, path)], report)
@@ -341,8 +344,6 @@ def listening_datagrams(
     sockets: list[socket.socket], report: Callable[[str], None], on_peer: Callable[[Peer], None]
 ) -> Datagrams:
     """The conversation of a listener: its peer is whoever sent last."""
-    if not sockets:
-        raise Fault("no socket to receive from")
     for sock in sockets:
         ask_local_address(sock)
     return Datagrams(sockets, [], report, on_peer)

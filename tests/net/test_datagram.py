@@ -136,6 +136,38 @@ def test_a_client_moves_on_when_the_first_address_refuses(monkeypatch: pytest.Mo
         source.close()
 
 
+@pytest.mark.parametrize("failing", ["socket", "connect"])
+def test_an_address_that_cannot_be_had_is_passed_over_and_leaves_no_socket(
+    failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without IPv6, or without a route: the host's other address serves."""
+    made: list[socket.socket] = []
+
+    class Limited(socket.socket):
+        def __init__(self, family: int = -1, *rest: Any) -> None:
+            if failing == "socket" and family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "no such family")
+            super().__init__(family, *rest)
+            made.append(self)
+
+        def connect(self, address: Any, /) -> None:
+            if failing == "connect" and self.family == socket.AF_INET6:
+                raise OSError(errno.ENETUNREACH, "no route")
+            super().connect(address)
+
+    with udp() as server:
+        port = server.getsockname()[1]
+        six = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", port, 0, 0))
+        four = (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [six, four])
+        monkeypatch.setattr(socket, "socket", Limited)
+        datagrams = dial_datagrams("host.example", port, Options(udp=True), print)
+        assert DatagramSink(datagrams, None).write(b"x") == 1
+        assert server.recv(10) == b"x"
+        datagrams.close()
+    assert [sock.fileno() for sock in made] == [-1] * len(made)
+
+
 def test_a_refusal_of_the_last_address_is_reported_once_and_counted() -> None:
     port = unused_port(socket.SOCK_DGRAM)
     reports: list[str] = []
