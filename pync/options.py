@@ -226,7 +226,13 @@ class Options:
     idle_timeout: float | None = row(
         "", "end with exit code 3 after TIME without a byte either way", group=TIME, kind=TIME_VALUE, ncat="i"
     )
-    total_timeout: float | None = row("", "end with exit code 3 after TIME in all", group=TIME, kind=TIME_VALUE)
+    total_timeout: float | None = row(
+        "",
+        "end with exit code 3 after TIME in all",
+        group=TIME,
+        kind=TIME_VALUE,
+        detail="With -z, the ports that have not answered by then count as timed out.",
+    )
     interval: float | None = row(
         "i", "pause TIME between lines sent, and between ports", group=TIME, kind=TIME_VALUE, ncat=""
     )

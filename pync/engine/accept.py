@@ -1,6 +1,6 @@
 """Plain listen mode: bind, wait for a connection, relay it; with -k the next one after it.
 
-The sockets are `net.listen`'s, the relay `run.relay`'s: here is the waiting, and the messages.
+The sockets are `net.listen`'s, the relay `engine.relay`'s: here is the waiting, and the messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Connect mode: dial, then relay; several ports one after another, as nc(1) does.
 
-Dialing is `net.dial`, relaying is `run.relay`: here is only their order and the messages.
+Dialing is `net.dial`, relaying is `engine.relay`: here is only their order and the messages.
 """
 
 from __future__ import annotations

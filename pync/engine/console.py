@@ -46,7 +46,7 @@ class Console:
             self.say(f"pync: {line}")
 
     def print(self, text: str) -> None:
-        """Write an answer (--help, --version) to the output; a reader that leaves early is no failure.
+        """Write an answer (--help, --version, --json) to the output; a reader that leaves early is no failure.
 
         Raises:
             Fault: the output takes no more.

@@ -30,10 +30,6 @@ if TYPE_CHECKING:
         def time(self) -> float: ...
 
 
-#: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
-LONGEST_WAIT = 86400.0
-
-
 class Timer:
     """A call that is due at a time of the loop's clock."""
 
@@ -58,8 +54,7 @@ class Loop:
     """Waits for descriptors and times, and calls back; one thread, level-triggered."""
 
     def __init__(self) -> None:
-        # epoll would refuse regular files and /dev/null; poll takes every descriptor.
-        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        self._selector = wake.poll_selector()
         self._timers: set[Timer] = set()
         self._stopped = False
         if wake.fd >= 0:
@@ -115,7 +110,7 @@ class Loop:
         if not self._timers:
             return None
         until = min(timer.when for timer in self._timers) - self.time()
-        return min(max(0.0, until), LONGEST_WAIT)
+        return min(max(0.0, until), wake.LONGEST_WAIT)
 
     def _add(self, fd: int, event: int, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:
         key = self._selector.get_map().get(fd)

@@ -11,7 +11,7 @@ import time
 from pync.engine.scan import failures, probe, show
 from pync.errors import OK, TIMEOUT, Fault, NameFault
 from pync.net import wake
-from pync.net.dial import dial
+from pync.net.dial import connect_limit, dial
 from pync.net.outcome import OPEN, Outcome
 from pync.net.race import DialFault
 from pync.options import Options
@@ -73,7 +73,7 @@ def _dial_until(
 def _within(options: Options, deadline: float) -> Options:
     """The same options, but no attempt goes on for longer than what is left."""
     left = max(0.001, deadline - time.monotonic())
-    limit = options.timeout if options.connect_timeout is None else options.connect_timeout
+    limit = connect_limit(options)
     changed = Options(options.words, **{name: value for name, value in vars(options).items() if name != "words"})
     changed.connect_timeout = left if limit is None else min(limit, left)
     return changed

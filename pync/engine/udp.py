@@ -1,6 +1,6 @@
 """Datagram mode: a client that tries address after address, a listener that hears everyone.
 
-The sockets and their peers are `net.datagram`'s, the relaying `run.relay`'s: here is who is
+The sockets and their peers are `net.datagram`'s, the relaying `engine.relay`'s: here is who is
 opened, what is said, and how it begins.
 """
 

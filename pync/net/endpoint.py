@@ -14,6 +14,8 @@ import selectors
 import socket
 import stat
 
+from pync.net import wake
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
@@ -159,8 +161,8 @@ class PatientEndpoint:
 
 
 def _ready(fd: int, event: int) -> bool:
-    """Whether reading or writing would not block right now; poll where there is one: select knows 1024 descriptors."""
-    with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
+    """Whether reading or writing would not block right now."""
+    with wake.poll_selector() as selector:
         selector.register(fd, event)
         return bool(selector.select(0))
 

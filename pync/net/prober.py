@@ -11,7 +11,6 @@ import time
 from collections import deque
 
 from pync.net import wake
-from pync.net.race import LONGEST_WAIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Prober:
                 self._wait()
 
     def _wait(self) -> None:
-        patience = min(self.next_event() - time.monotonic(), LONGEST_WAIT)
+        patience = min(self.next_event() - time.monotonic(), wake.LONGEST_WAIT)
         for key, _ in self.selector.select(max(0.0, patience)):
             if key.data is not None:
                 self.ready(key.fileobj, key.data)

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts: "Connection Attempt Delay", RFC 8305, section 8.
 ATTEMPT_DELAY = 0.25
-#: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
-LONGEST_WAIT = 86400.0
 
 
 class DialFault(Fault):
@@ -81,7 +79,7 @@ class _Race:
         self._waiting = list(addresses)
         self._open = open_socket
         self._limit = float("inf") if limit is None else limit
-        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+        self._selector = wake.poll_selector()
         if wake.fd >= 0:
             self._selector.register(wake.fd, selectors.EVENT_READ)
         self._running: list[_Attempt] = []
@@ -133,7 +131,7 @@ class _Race:
         until = min(attempt.deadline for attempt in self._running)
         if self._waiting:
             until = min(until, self._next_start)
-        return max(0.0, min(until - time.monotonic(), LONGEST_WAIT))
+        return max(0.0, min(until - time.monotonic(), wake.LONGEST_WAIT))
 
     def _fail(self, attempt: _Attempt, error: OSError) -> None:
         self.failures.append((attempt.address, error))

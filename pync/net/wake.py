@@ -1,4 +1,4 @@
-"""A descriptor that becomes readable when a signal arrives, for whoever waits in poll(2).
+"""Waiting in poll(2), here and on every floor above: the selector, its longest wait, and signals.
 
 Python runs signal handlers between two steps of the interpreter. A signal that arrives after the last
 such moment and before poll would be noticed only when something else happens. Process-wide, as
@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import signal
 
-#: What to watch; -1 until it is installed.
+#: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
+LONGEST_WAIT = 86400.0
+#: What to watch, readable when a signal has arrived; -1 until it is installed.
 fd = -1
+
+
+def poll_selector() -> selectors.BaseSelector:
+    """A selector that takes every descriptor: epoll refuses regular files, select knows only 1024."""
+    selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+    return selector
 
 
 def install() -> None:

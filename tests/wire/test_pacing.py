@@ -1,7 +1,7 @@
 """--rate, -i, --delay: how many bytes now and when the next, on a clock that the test moves.
 
 The sender below is as greedy as a flow can be and wakes as late as poll(2) makes it; nothing here
-waits. How pacers are combined is tested with `run.flow`.
+waits. How pacers are combined is tested with `engine.flow`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """-t: commands are taken out of the data and refused, whatever the cuts.
 
 The reference is a grammar of RFC 854 as one regular expression over the whole stream. How the
-refusals get back to the peer is tested with `run.stages`, not here.
+refusals get back to the peer is tested with `engine.stages`, not here.
 """
 
 from __future__ import annotations
