@@ -1,0 +1,168 @@
+"""The pages of --http that are no files: errors, the listing of a folder, who is connected.
+
+Text in, bytes out: what stands in a folder and who is connected is handed over. Names come from
+file systems and addresses from peers, so everything is escaped here and nothing is trusted.
+"""
+
+from __future__ import annotations
+
+from pync.values import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    #: Who, seconds connected, bytes received from it, bytes sent to it.
+    Connected = tuple[str, float, int, int]
+
+#: RFC 9110, section 15, and RFC 6585: status → reason phrase, and what the error page says.
+REASONS = {
+    200: ("OK", ""),
+    206: ("Partial Content", ""),
+    301: ("Moved Permanently", "This folder's address ends with a slash."),
+    304: ("Not Modified", ""),
+    400: ("Bad Request", "The request is not valid HTTP/1.1."),
+    403: ("Forbidden", "This may not be read."),
+    404: ("Not Found", "Nothing is served under this address."),
+    405: ("Method Not Allowed", "Files can be fetched here, with GET and HEAD; nothing else."),
+    408: ("Request Timeout", "The request did not arrive in time."),
+    412: ("Precondition Failed", "The file is no longer the one that was asked for."),
+    413: ("Content Too Large", "The request carries more data than is taken here."),
+    414: ("URI Too Long", "The address is too long."),
+    416: ("Range Not Satisfiable", "The file has no such part."),
+    417: ("Expectation Failed", "The only expectation understood is 100-continue."),
+    431: ("Request Header Fields Too Large", "The head of the request is too large."),
+    500: ("Internal Server Error", "The file could not be read."),
+    501: ("Not Implemented", "This kind of request is not understood."),
+    503: ("Service Unavailable", "Busy, or the file is being changed. Try again in a moment."),
+    505: ("HTTP Version Not Supported", "HTTP/1.0 and HTTP/1.1 are spoken here."),
+}
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em}"
+    "table{border-collapse:collapse;width:100%}th{text-align:left}"
+    "td,th{padding:.1em 1em .1em 0;overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}"
+)
+#: What a page of ours may do: be shown, with this one style. The hash is that of STYLE (CSP 3, 8.5).
+POLICY = (
+    "default-src 'none'; style-src 'sha256-YtXk3RS9RICe9+GjwV5LOq/Al3C2ZYw6zTGtB+pJF3E='; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+#: Connections shown at most.
+MOST_CONNECTED = 1000
+
+#: The bytes that stand for themselves in a link (RFC 3986, 2.3); a ":" would make a scheme of "javascript:x".
+UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_QUOTED = [chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in range(256)]
+#: What would be markup, and what is not text: control characters, and those that turn the direction of writing.
+_ESCAPED = {
+    **dict.fromkeys([*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F], "\ufffd"),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
+    ord("&"): "&amp;",
+    ord("<"): "&lt;",
+    ord(">"): "&gt;",
+    ord('"'): "&quot;",
+    ord("'"): "&#x27;",
+}
+
+
+class Refusal(Exception):
+    """A request that is answered with the page of this status; `fields` are the header lines it needs."""
+
+    def __init__(self, status: int, fields: bytes = b"") -> None:
+        super().__init__(status)
+        self.status = status
+        self.fields = fields
+
+
+class Entry:
+    """One line of a listing; `modified` is a date and time for people to read."""
+
+    __slots__ = ("folder", "modified", "name", "size")
+
+    def __init__(self, name: bytes, folder: bool, size: int = 0, modified: str = "") -> None:
+        self.name = name
+        self.folder = folder
+        self.size = size
+        self.modified = modified
+
+
+class Listing:
+    """What stands in a folder; `cut` where there is more than is shown."""
+
+    __slots__ = ("cut", "entries")
+
+    def __init__(self, entries: list[Entry], cut: bool = False) -> None:
+        self.entries = entries
+        self.cut = cut
+
+
+def quote(name: bytes) -> str:
+    """A name as one segment of a link: nothing in it has a meaning for a URL (RFC 3986, 2.1)."""
+    return "".join([_QUOTED[byte] for byte in name])
+
+
+def escape(text: str) -> str:
+    """A text for the inside of an element or of a quoted attribute."""
+    return text.translate(_ESCAPED)
+
+
+def show_name(name: bytes) -> str:
+    """A file's name as escaped text; what is not UTF-8 becomes a replacement character."""
+    return escape(name.decode("utf-8", "replace"))
+
+
+def error_page(status: int) -> bytes:
+    """The page for a status that is not a success."""
+    reason, sentence = REASONS[status]
+    return _page(f"{status} {reason}", f"<p>{sentence}</p>\n")
+
+
+def listing_page(path: Sequence[bytes], listing: Listing, connected: Sequence[Connected] = ()) -> bytes:
+    """The folder at `path` (its segments below the root), and who is connected, where that is given."""
+    rows = [] if not path else ['<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n']
+    rows += [_entry_row(entry) for entry in sorted(listing.entries, key=_folders_first)]
+    head = '<tr><th>Name</th><th class="n">Size</th><th class="n">Modified (UTC)</th></tr>\n'
+    body = f"<table>\n{head}{''.join(rows)}</table>\n"
+    if listing.cut:
+        body += f"<p>Only {len(listing.entries)} of the names in this folder are shown.</p>\n"
+    if connected:
+        body += _connected_table(connected)
+    return _page("".join(["/", *(f"{show_name(segment)}/" for segment in path)]), body)
+
+
+def _page(title: str, body: str) -> bytes:
+    """A whole document; the title is escaped already."""
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
+    ).encode("utf-8", "replace")
+
+
+def _folders_first(entry: Entry) -> tuple[bool, str, bytes]:
+    return not entry.folder, entry.name.decode("utf-8", "replace").casefold(), entry.name
+
+
+def _entry_row(entry: Entry) -> str:
+    slash = "/" if entry.folder else ""
+    size = "" if entry.folder else format_size(entry.size)
+    link = f'<a href="{quote(entry.name)}{slash}">{show_name(entry.name)}{slash}</a>'
+    return f'<tr><td>{link}</td><td class="n">{size}</td><td class="n">{escape(entry.modified)}</td></tr>\n'
+
+
+def _connected_table(connected: Sequence[Connected]) -> str:
+    rows = [
+        f'<tr><td>{escape(name)}</td><td class="n">{_duration(seconds)}</td>'
+        f'<td class="n">{format_size(received)}</td><td class="n">{format_size(sent)}</td></tr>\n'
+        for name, seconds, received, sent in connected[:MOST_CONNECTED]
+    ]
+    head = '<tr><th>Address</th><th class="n">Since</th><th class="n">Received</th><th class="n">Sent</th></tr>\n'
+    return f'<h2>Connected: {len(connected)}</h2>\n<table id="connected">\n{head}{"".join(rows)}</table>\n'
+
+
+def _duration(seconds: float) -> str:
+    """`0:07`, `12:34`, `3:00:00`."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,259 @@
+"""--http and --http-root: the installed command, spoken to by real clients and by raw bytes.
+
+What a single request is answered with is tested in tests/wire; here it is the whole: files from a real
+directory with a secret beside it, sockets, time, and clients that misbehave.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import random
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pync.wire.pages import error_page
+from tests.running import PATIENCE, Running, eventually, plain_pync, pync, run_pync
+from tests.wire.hostile_requests import HOSTILE, SECRET, get
+from tests.wire.http_answers import read_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+BIG = random.Random(3).randbytes(3_000_001)
+#: More than the socket buffers of both sides take.
+HUGE = 256 << 20
+FETCHED = [
+    ("/small.txt", 200, b"twelve bytes"),
+    ("/big.bin", 200, BIG),
+    ("/nothing", 404, error_page(404)),
+    ("/sub/inner.txt", 200, b"inner"),
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to serve; the secret lies beside it, and links lead there."""
+    base = tmp_path_factory.mktemp("site")
+    (base / "secret.txt").write_bytes(SECRET)
+    folder = base / "root"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "small.txt").write_bytes(b"twelve bytes")
+    (folder / "big.bin").write_bytes(BIG)
+    (folder / "sub" / "inner.txt").write_bytes(b"inner")
+    (folder / ".hidden").write_bytes(SECRET)
+    (folder / "out").symlink_to("..")
+    (folder / "secret-link").symlink_to("../secret.txt")
+    os.mkfifo(folder / "pipe")
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(HUGE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[tuple[Running, int]]:
+    """One process that all tests talk to: none of them may do harm to the others."""
+    with serving(root) as both:
+        yield both
+
+
+@contextlib.contextmanager
+def serving(
+    root: Path, start: Callable[..., contextlib.AbstractContextManager[Running]] = pync
+) -> Iterator[tuple[Running, int]]:
+    with start("-v", "-l", "-k", "127.0.0.1", "0", "--http-root", str(root)) as process:
+        yield process, process.port()
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), PATIENCE)
+
+
+def converse(port: int, data: bytes) -> bytes:
+    """Send this and half-close; everything that comes back."""
+    with dial(port) as sock:
+        with contextlib.suppress(ConnectionError):  # refused in the middle: the answer is there to be read
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+        return read_to_end(sock)
+
+
+def read_to_end(sock: socket.socket) -> bytes:
+    said = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while data := sock.recv(1 << 20):
+            said += data
+    return bytes(said)
+
+
+def read_head(sock: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += sock.recv(1)
+    return head
+
+
+def descriptors(process: Running) -> int:
+    return len(os.listdir(f"/proc/{process.process.pid}/fd"))
+
+
+def memory(process: Running) -> int:
+    """Resident bytes."""
+    with open(f"/proc/{process.process.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_request_gets_a_clear_answer_or_a_closed_connection(server: tuple[Running, int], name: str) -> None:
+    data, status = HOSTILE[name]
+    said = converse(server[1], data)
+    assert SECRET not in said
+    assert [answer.status for answer in read_answers(said)] == [status]
+    assert converse(server[1], get(b"/small.txt")).endswith(b"twelve bytes")
+
+
+def test_a_clients_library_fetches_file_after_file_over_one_connection(server: tuple[Running, int]) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", server[1], timeout=PATIENCE)
+    with contextlib.closing(client):
+        client.connect()
+        sock = client.sock
+        for path, status, body in FETCHED:
+            client.request("GET", path)
+            answer = client.getresponse()
+            assert (answer.status, answer.read()) == (status, body)
+            assert client.sock is sock
+
+
+@pytest.mark.parametrize("start", [pync, plain_pync], ids=["", "without sendfile"])
+def test_pipelined_requests_are_answered_in_order_large_files_between_small_ones(root: Path, start) -> None:  # type: ignore[no-untyped-def]
+    with serving(root, start) as (_, port):
+        said = converse(port, (get(b"/small.txt") + get(b"/big.bin")) * 3)
+    assert [answer.body for answer in read_answers(said)] == [b"twelve bytes", BIG] * 3
+
+
+def test_a_range_of_a_large_file_arrives_alone(server: tuple[Running, int]) -> None:
+    request = b"GET /big.bin HTTP/1.1\r\nHost: a\r\nRange: bytes=1000000-2999999\r\n\r\n"
+    (answer,) = read_answers(converse(server[1], request))
+    assert (answer.status, answer.body) == (206, BIG[1_000_000:3_000_000])
+
+
+def test_a_pipe_in_the_folder_does_not_hold_up_the_server(server: tuple[Running, int]) -> None:
+    assert [answer.status for answer in read_answers(converse(server[1], get(b"/pipe")))] == [404]
+
+
+def test_the_page_of_the_root_shows_who_is_connected(server: tuple[Running, int]) -> None:
+    with dial(server[1]) as one, dial(server[1]) as other:
+        other.sendall(get(b"/"))
+        other.shutdown(socket.SHUT_WR)
+        (page,) = read_answers(read_to_end(other))
+        for sock in (one, other):
+            host, port = sock.getsockname()
+            assert f"<td>{host} port {port}</td>".encode() in page.body
+    assert b'<a href="sub/">sub/</a>' in page.body
+
+
+def test_a_silent_client_and_one_that_drips_are_closed_after_ten_seconds(server: tuple[Running, int]) -> None:
+    began = time.monotonic()
+    with dial(server[1]) as silent, dial(server[1]) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        slow.settimeout(0.5)
+        said = b""
+        while not said:
+            try:
+                said = slow.recv(1 << 16)
+            except TimeoutError:
+                slow.sendall(b"X")
+        took = time.monotonic() - began
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert 9.5 < took < 20
+        assert silent.recv(1) == b""
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_ends_the_connection(
+    server: tuple[Running, int], root: Path
+) -> None:
+    path = root / "shrinking.bin"
+    with open(path, "wb") as file, dial(server[1]) as sock:
+        file.truncate(HUGE)
+        sock.sendall(get(b"/shrinking.bin"))
+        assert b"Content-Length: %d\r\n" % HUGE in read_head(sock)
+        file.truncate(1000)
+        got = len(read_to_end(sock))
+    path.unlink()
+    assert got < HUGE
+
+
+def test_of_a_file_that_grows_while_it_is_sent_only_the_promised_bytes_come(
+    server: tuple[Running, int], root: Path
+) -> None:
+    path = root / "growing.bin"
+    with open(path, "wb") as file, dial(server[1]) as sock:
+        file.truncate(HUGE)
+        sock.sendall(get(b"/growing.bin") + get(b"/small.txt"))
+        sock.shutdown(socket.SHUT_WR)
+        read_head(sock)
+        file.truncate(HUGE * 2)
+        left = HUGE
+        while left:
+            left -= len(sock.recv(min(left, 1 << 20)))
+        (answer,) = read_answers(read_to_end(sock))
+    path.unlink()
+    assert answer.body == b"twelve bytes"
+
+
+def test_clients_that_leave_in_the_middle_leave_nothing_behind(server: tuple[Running, int]) -> None:
+    process, port = server
+    before = eventually(lambda: descriptors(process), "descriptors")
+    for data in (get(b"/huge.bin"), get(b"/huge.bin") * 20, b"GET /hu", get(b"/") * 50, b"\x16\x03"):
+        for _ in range(5):
+            with dial(port) as sock:
+                sock.sendall(data)
+                sock.settimeout(PATIENCE)
+                if b"\r\n\r\n" in data:
+                    sock.recv(10)
+    eventually(lambda: descriptors(process) <= before, "as few descriptors as before")
+    assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
+
+
+def test_a_client_that_asks_and_never_reads_holds_no_memory(root: Path) -> None:
+    with serving(root) as (process, port):
+        converse(port, get(b"/") + get(b"/big.bin"))
+        before = memory(process)
+        with contextlib.ExitStack() as stack:
+            for target in (b"/", b"/small.txt", b"/huge.bin"):
+                sock = stack.enter_context(dial(port))
+                sock.settimeout(0.3)
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        sock.send(get(target) * 1000)
+            assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
+            assert memory(process) - before < 8 << 20
+
+
+def test_http_alone_serves_the_current_directory(root: Path) -> None:
+    with pync("-v", "-l", "-k", "127.0.0.1", "0", "--http", cwd=root / "sub") as process:
+        assert converse(process.port(), get(b"/inner.txt")).endswith(b"inner")
+
+
+def test_without_keep_open_it_serves_one_connection_and_exits(root: Path) -> None:
+    with pync("-v", "-l", "127.0.0.1", "0", "--http-root", str(root)) as process:
+        assert converse(process.port(), get(b"/small.txt")).endswith(b"twelve bytes")
+        code, _ = process.finish()
+    assert code == 0
+
+
+def test_without_a_host_only_this_machine_is_served(root: Path) -> None:
+    with pync("-v", "-l", "-k", "0", "--http-root", str(root)) as process:
+        assert process.wait_for(r"Listening on (\S+) ")[1] in ("127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(("name", "why"), [("small.txt", "Not a directory"), ("nothing", "No such file or directory")])
+def test_what_is_no_directory_is_said_in_one_line(root: Path, name: str, why: str) -> None:
+    path = root / name
+    code, out, messages = run_pync("-l", "127.0.0.1", "0", "--http-root", str(path))
+    assert (code, out, messages[-1]) == (2, b"", f"pync: serve {path}: {why}")
