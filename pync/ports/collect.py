@@ -1,0 +1,244 @@
+"""From sockets to rows: which ports are asked for, which connections belong to which, who owns them.
+
+Reading the system is done next door (netlink on Linux, else psutil), drawing further on. A row is what
+shares protocol, address and port: a socket that several processes have inherited is one row, and so is
+a group made with SO_REUSEPORT, because its connections cannot be told apart.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from pync.errors import UsageFault
+from pync.ports import netlink, owners, portable, records
+from pync.ports.records import Peer, Port, Socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pync.options import Options
+
+#: What an address is looked up under when nobody listens on it itself.
+WILDCARDS = {4: ("0.0.0.0", "::"), 6: ("::",)}
+
+
+class Wanted:
+    """What to show. `ports` and `paths` are None where all are asked for."""
+
+    def __init__(self, protocols: tuple[str, ...] = (records.TCP, records.UDP)) -> None:
+        self.protocols = protocols
+        self.version: int | None = None
+        self.ports: set[int] | None = None
+        self.paths: set[str] | None = None
+        self.pid: int | None = None
+        self.program: str | None = None
+        self.peers = False
+        self.services = True
+
+    @property
+    def by_place(self) -> bool:
+        """Whether certain ports or paths are asked for: then connections that nobody listens for count too."""
+        return self.ports is not None or self.paths is not None
+
+    def takes(self, entry: Socket) -> bool:
+        if self.paths is not None:
+            return entry.address in self.paths
+        return self.ports is None or entry.port in self.ports
+
+
+class Snapshot:
+    """The rows at one moment, in order; `partial` says that some owner could not be seen."""
+
+    def __init__(self, ports: list[Port]) -> None:
+        self.ports = ports
+
+    @property
+    def partial(self) -> bool:
+        return any(port.hidden for port in self.ports)
+
+
+def wanted(asked: Iterable[int | str], options: Options) -> Wanted:
+    """What the command line asks for; `asked` are the ports of its operands, names among them.
+
+    Raises:
+        UsageFault: a name is no service.
+    """
+    what = Wanted(_protocols(options))
+    ports = {number for port in asked for number in _numbers(port)}
+    if options.unix:
+        what.paths = set(options.words) if options.words else None
+    else:
+        what.ports = ports if options.words else None
+    what.version = 4 if options.ipv4 else 6 if options.ipv6 else None
+    what.pid, what.program = options.pid, options.name
+    what.peers = options.verbose > 0
+    what.services = not options.nodns
+    return what
+
+
+def _protocols(options: Options) -> tuple[str, ...]:
+    if options.unix:
+        return (records.UNIX_DATAGRAM,) if options.udp else records.UNIX
+    return (records.UDP,) if options.udp else (records.TCP, records.UDP)
+
+
+def _numbers(port: int | str) -> set[int]:
+    """A port's number; a service may have one for each protocol."""
+    if isinstance(port, int):
+        return {port}
+    found = set()
+    for protocol in (records.TCP, records.UDP):
+        try:
+            found.add(socket.getservbyname(port, protocol))
+        except OSError:
+            continue
+    if not found:
+        raise UsageFault(f"unknown service '{port}'")
+    return found
+
+
+def collect(what: Wanted) -> Snapshot:
+    """Look at the system once.
+
+    Raises:
+        Fault: it tells nothing of its sockets.
+    """
+    found = [entry for entry in read(what.protocols, what.ports) if what.takes(entry)]
+    rows, holders = _rows(found, what)
+    _own(rows, holders)
+    shown = [row for row in rows.values() if _matches(row, what)]
+    if what.services:
+        _name_services(shown)
+    return Snapshot(sorted(shown, key=_order))
+
+
+def read(protocols: tuple[str, ...], ports: set[int] | None = None) -> list[Socket]:
+    """The sockets of these protocols, from the best source that there is; it may tell more than is asked for.
+
+    `ports` are the local ones; None: at least those that are bound.
+    """
+    try:
+        return netlink.sockets(protocols, ports)
+    except OSError:
+        return portable.sockets(protocols)
+
+
+Key = tuple[str, str, int | None]
+
+
+def _rows(found: list[Socket], what: Wanted) -> tuple[dict[Key, Port], dict[Key, list[Socket]]]:
+    """The rows with their connections, and the sockets whose owners are each row's."""
+    rows: dict[Key, Port] = {}
+    holders: dict[Key, list[Socket]] = {}
+    others = []
+    for entry in found:
+        if is_bound(entry, what.by_place):
+            row = rows.setdefault(_key(entry), Port(*_key(entry)))
+            _bind(row, entry)
+            holders.setdefault(row.key, []).append(entry)
+        elif entry.state in records.STATES:
+            others.append(entry)
+    for entry in others:
+        home = _home(rows, entry)
+        if home is None and what.by_place:
+            home = rows.setdefault(_key(entry), Port(*_key(entry)))
+        if home is None:
+            continue
+        _connect(home, entry, what.peers)
+        if not home.bound:
+            holders.setdefault(home.key, []).append(entry)
+    return rows, holders
+
+
+def is_bound(entry: Socket, idle: bool = True) -> bool:
+    """Whether it holds its port for whoever comes; a TCP socket that does not listen counts as `idle`."""
+    if entry.state == records.LISTENING:
+        return True
+    return entry.state == records.BOUND and (idle or entry.protocol != records.TCP)
+
+
+def _key(entry: Socket) -> Key:
+    return entry.protocol, entry.address, None if entry.protocol in records.UNIX else entry.port
+
+
+def _bind(row: Port, entry: Socket) -> None:
+    row.bound = True
+    row.dual_stack = row.dual_stack or entry.dual_stack
+    if entry.queue is not None:
+        length, limit = row.queue or (0, 0)
+        row.queue = (length + entry.queue[0], limit + entry.queue[1])
+
+
+def _home(rows: dict[Key, Port], entry: Socket) -> Port | None:
+    """The row that a connection belongs to: the most exact address first, as the system looks it up."""
+    protocol, address, port = _key(entry)
+    plain, percent, interface = address.partition("%")
+    candidates = [address, plain]
+    for wildcard in WILDCARDS[version(plain)] if port is not None else ():
+        candidates += [wildcard + percent + interface, wildcard]
+    for candidate in candidates:
+        row = rows.get((protocol, candidate, port))
+        if row is not None and _reaches(row, plain):
+            return row
+    return None
+
+
+def _reaches(row: Port, address: str) -> bool:
+    """Whether a row's socket can have taken a connection to this address; where unknown, it can."""
+    return row.dual_stack is not False or row.port is None or version(row.address) == version(address)
+
+
+def version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _connect(row: Port, entry: Socket, peers: bool) -> None:
+    if row.connections:
+        row.connections[entry.state] += 1
+    if peers and row.port is not None and entry.peer[1]:
+        row.peers.append(Peer(*entry.peer, entry.state))
+
+
+def _own(rows: dict[Key, Port], holders: dict[Key, list[Socket]]) -> None:
+    """Fill in the owners. A connection without an inode, such as one in TIME_WAIT, has none to be missed."""
+    inodes = {entry.inode for entries in holders.values() for entry in entries if entry.inode}
+    pids = owners.processes(inodes)
+    own = {key: [(pids.get(entry.inode) or entry.pids, entry) for entry in held] for key, held in holders.items()}
+    known = owners.identify(pid for pairs in own.values() for found, _ in pairs for pid in found)
+    for key, pairs in own.items():
+        row = rows[key]
+        row.owners = [known[pid] for pid in sorted({pid for found, _ in pairs for pid in found})]
+        row.hidden = any(not found and (entry.inode or is_bound(entry)) for found, entry in pairs)
+
+
+def _matches(row: Port, what: Wanted) -> bool:
+    if what.version is not None and row.port is not None:
+        both = row.dual_stack is not False
+        if version(row.address) != what.version and not both:
+            return False
+    if what.pid is not None and all(owner.pid != what.pid for owner in row.owners):
+        return False
+    return what.program is None or any(what.program in (owner.program or "") for owner in row.owners)
+
+
+def _name_services(rows: list[Port]) -> None:
+    names: dict[tuple[int, str], str | None] = {}
+    for row in rows:
+        if row.port is None:
+            continue
+        place = (row.port, row.protocol)
+        if place not in names:
+            names[place] = _service(*place)
+        row.service = names[place]
+
+
+def _service(port: int, protocol: str) -> str | None:
+    try:
+        return socket.getservbyport(port, protocol)
+    except (OSError, OverflowError):
+        return None
+
+
+def _order(row: Port) -> tuple[str, int, bool, str]:
+    return row.protocol, row.port or 0, version(row.address) == 6, row.address
