@@ -13,15 +13,66 @@ from pync.net.endpoint import NothingEndpoint, in_background, local_endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Callable, Sequence
+    from typing import Protocol, TextIO
 
+    from pync.engine.loop import Reactor
     from pync.net.endpoint import Endpoint
+    from pync.net.move import Stage
+
+    class Outlet(Protocol):
+        """A way to stderr that never blocks: `write` gives the bytes taken, None where there is no room."""
+
+        kind: str
+
+        @property
+        def fd(self) -> int: ...
+        def write(self, data: bytes) -> int | None: ...
+        def close(self) -> None: ...
+
+    class Meter(Protocol):
+        """Shows how far the sessions are (--progress)."""
+
+        def begin(self, loop: Reactor, counts: Callable[[], tuple[int, int]], input_fd: int) -> None: ...
+        def end(self) -> None: ...
+        def clear(self) -> None: ...
+        def stages(self) -> Sequence[Stage]: ...
+        def close(self) -> None: ...
+
+    class Summary(Protocol):
+        """Is told what becomes of a run, and says it in one line (--json)."""
+
+        def begin(self) -> None: ...
+        def connected(self, name: str, address: str | None, port: int | None) -> None: ...
+        def moved(self, sent: int, received: int, seconds: float) -> None: ...
+        def digest(self, name: str, direction: str, digest: str) -> None: ...
+        def failed(self, text: str) -> None: ...
+        def line(self, code: int) -> str: ...
+
+
+class TextOutlet:
+    """A stream of text that has no descriptor, such as one in memory."""
+
+    kind = "text"
+    fd = -1
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int | None:
+        self._stream.write(data.decode())
+        self._stream.flush()
+        return len(data)
+
+    def close(self) -> None:
+        """The stream is the caller's."""
 
 
 class Console:
     """Where input comes from, where output goes, and whom to tell.
 
-    `stdin` and `stdout` are descriptors; None stands for one that is closed.
+    `stdin` and `stdout` are descriptors; None stands for one that is closed. Whoever follows the run,
+    with --progress and --json, is put into `meter` and `summary`.
     """
 
     def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None) -> None:
@@ -29,11 +80,15 @@ class Console:
         self._stdout = stdout
         self._stderr = stderr
         self.verbose = 0
+        self.meter: Meter | None = None
+        self.summary: Summary | None = None
 
     def say(self, text: str) -> None:
         """Print to stderr, whatever state it is in."""
         if self._stderr is None:
             return
+        if self.meter is not None:
+            self.meter.clear()
         try:
             self._stderr.write(_harmless(text) + "\n")
             self._stderr.flush()
@@ -42,6 +97,8 @@ class Console:
 
     def fail(self, text: str) -> None:
         """Print an error, each line with our name in front."""
+        if self.summary is not None:
+            self.summary.failed(text)
         for line in text.splitlines():
             self.say(f"pync: {line}")
 
@@ -60,6 +117,13 @@ class Console:
         except OSError as error:
             raise Fault(f"write to standard output: {reason(error)}") from None
 
+    def close(self, code: int) -> None:
+        """The run is over with this exit code: its summary is the last word."""
+        if self.summary is not None and (line := self.summary.line(code)):
+            self.say(line)
+        if self.meter is not None:
+            self.meter.close()
+
     def output_is_terminal(self) -> bool:
         """Whether a person reads the output."""
         return self._stdout is not None and os.isatty(self._stdout)
@@ -68,6 +132,20 @@ class Console:
         """Print to stderr with -v."""
         if self.verbose:
             self.say(text)
+
+    def outlet(self) -> Outlet:
+        """A way to stderr that never blocks, for what may be left out."""
+        if self._stderr is None:
+            return NothingEndpoint()
+        try:
+            return local_endpoint(self._stderr.fileno(), writing=True)
+        except (OSError, ValueError, AttributeError):
+            return TextOutlet(self._stderr)
+
+    @property
+    def encoding(self) -> str:
+        """The characters that stderr can show."""
+        return getattr(self._stderr, "encoding", None) or "utf-8"
 
     def input(self) -> Endpoint | None:
         """Our input; None where there is none to read: closed, or a terminal in whose background we run."""

@@ -11,12 +11,12 @@ import time
 
 from pync.engine.flow import Flow
 from pync.engine.loop import Loop
-from pync.engine.session import Policy, Session
-from pync.engine.stages import Taps, refusal, upward
+from pync.engine.session import Policy, Session, stream_policy
+from pync.engine.stages import Taps, pacers, refusal, upward
 from pync.errors import OK
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
+from pync.net.resolve import show_host
 from pync.values import format_size
-from pync.wire.pacing import Pause, Rate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
-    from pync.wire.pacing import Pacer
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).
 PARTING = 1.0
@@ -35,13 +34,19 @@ PARTING = 1.0
 class Relay:
     """Joins connections to the standard streams, one after another. `engine.udp` does it with datagrams."""
 
+    #: Whether bytes pass by unseen, so that they cannot be counted.
+    blind = False
+
     def __init__(self, options: Options, console: Console) -> None:
         self.options = options
         self.console = console
         self._taps = Taps(options)
         self.input = None if options.no_stdin or options.recv_only else console.input()
         self.output_gone = False
+        self._counts: Callable[[], tuple[int, int]] = _nothing_yet
         self._output = NothingEndpoint() if options.send_only else console.output()
+        if console.summary is not None:
+            console.summary.begin()
 
     def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
         """Relay a stream until both directions are done; closes `sock`.
@@ -56,7 +61,7 @@ class Relay:
         up = self.upward(loop, peer)
         if telnet:
             telnet.flows = [flow for flow in (down, up) if flow is not None]
-        session = self.session(loop, peer, up, down, self._stream_policy(total), name)
+        session = self.session(loop, peer, up, down, stream_policy(self.options, total), name)
         try:
             return self.converse(loop, session)
         finally:
@@ -68,22 +73,46 @@ class Relay:
     def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
         """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""
         self._watch_output(loop, session)
+        meter = self.console.meter
+
+        def counts() -> tuple[int, int]:
+            return session.sent - unsent(), session.received
+
+        self._counts = counts
         started = time.monotonic()
         try:
+            if meter is not None:
+                meter.begin(loop, counts, -1 if self.input is None else self.input.fd)
             session.start(lambda _: loop.stop())
             loop.run()
         finally:
             self.output_gone = session.output_gone
-            self._summarize(session.sent - unsent(), session.received, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            if meter is not None:
+                meter.end()
+            self._summarize(*counts(), seconds)
         if session.fault is None:
             return OK
         self.console.fail(session.fault.text)
         return session.fault.code
 
+    @property
+    def sent(self) -> int:
+        """Bytes of the present session, or of the last one."""
+        return self._counts()[0]
+
+    @property
+    def received(self) -> int:
+        """The same, the other way."""
+        return self._counts()[1]
+
     def close(self) -> None:
-        """Print the digests; close the log files, and what was opened for our input and output."""
-        for line in self._taps.digests():
-            self.console.say(line)
+        """Tell the digests; close the log files, and what was opened for our input and output."""
+        for digest in self._taps.digests():
+            if self.console.summary is None:
+                self.console.say(" ".join(digest))
+            else:
+                self.console.summary.digest(*digest)
         self._taps.close()
         for endpoint in (self.input, self._output):
             if endpoint is not None:
@@ -91,15 +120,18 @@ class Relay:
 
     def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY
+        if self.console.summary is not None:
+            self.console.summary.connected(name, *_numeric(peer))
         return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
 
     def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
+        meter = self.console.meter if self._output.kind == TTY else None
         return Flow(
             loop,
             source,
             self._output,
-            stages=[*first, *self._taps.received()],
-            pacers=self._pacers(loop, upward=False),
+            stages=[*first, *self._taps.received(), *(meter.stages() if meter is not None else [])],
+            pacers=pacers(self.options, loop.time(), upward=False),
             most_reads=self.options.recv_limit,
         )
 
@@ -111,35 +143,9 @@ class Relay:
             self.input,
             sink,
             stages=upward(self.options, self._taps),
-            pacers=self._pacers(loop, upward=True),
+            pacers=pacers(self.options, loop.time(), upward=True),
             by_line=self.options.interval is not None or self.options.lines,
         )
-
-    def _stream_policy(self, total: float | None) -> Policy:
-        options = self.options
-        return Policy(
-            half_close=not options.no_shutdown,
-            hold_empty=options.listen,
-            quit_after=options.quit_after,
-            end_with_peer=options.listen and options.keep_open,
-            send_only=options.send_only,
-            idle=self.idle(),
-            total=total,
-        )
-
-    def idle(self) -> float | None:
-        return self.options.timeout if self.options.idle_timeout is None else self.options.idle_timeout
-
-    def _pacers(self, loop: Loop, *, upward: bool) -> list[Pacer]:
-        options = self.options
-        pacers: list[Pacer] = []
-        if options.rate is not None:
-            pacers.append(Rate(options.rate, loop.time()))
-        if options.delay is not None:
-            pacers.append(Pause(options.delay))
-        if upward and options.interval is not None:
-            pacers.append(Pause(options.interval))
-        return pacers
 
     def _watch_output(self, loop: Loop, session: Session) -> None:
         """A pipe whose reader leaves reports an error on its writing end, even while we are idle."""
@@ -148,8 +154,25 @@ class Relay:
             loop.add_reader(output.fd, session.output_closed)
 
     def _summarize(self, sent: int, received: int, seconds: float) -> None:
+        if self.console.summary is not None:
+            self.console.summary.moved(sent, received, seconds)
+            return
         speed = format_size((sent + received) / seconds if seconds else 0)
         self.console.note(f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)")
+
+
+def _nothing_yet() -> tuple[int, int]:
+    return 0, 0
+
+
+def _numeric(peer: Endpoint) -> tuple[str | None, int | None]:
+    """Address and port of the peer at the other end of a stream, as far as it has them."""
+    try:
+        address = peer.sock.getpeername() if isinstance(peer, SocketEndpoint) else ""
+    except OSError:  # gone already
+        return None, None
+    port = address[1] if isinstance(address, tuple) else None
+    return show_host(address) or None, port
 
 
 def part(sock: socket.socket, *, orderly: bool) -> None:

@@ -132,6 +132,99 @@ def test_a_stream_whose_reader_is_gone_is_given_up_quietly(pipe: tuple[int, int]
         stream.close()
 
 
+# --- those who follow a run
+
+
+class Follower:
+    """A meter and a summary: keeps what it was told, in between what is said."""
+
+    def __init__(self, said: io.StringIO, words: str = "the last word") -> None:
+        self.said = said
+        self.words = words
+
+    def clear(self) -> None:
+        self.said.write("<clear>")
+
+    def close(self) -> None:
+        self.said.write("<close>")
+
+    def failed(self, text: str) -> None:
+        self.said.write(f"<{text}>")
+
+    def line(self, code: int) -> str:
+        return self.words and f"{self.words} {code}"
+
+
+def test_a_meter_makes_way_for_every_message() -> None:
+    talking, said = console()
+    talking.meter = Follower(said)  # type: ignore[assignment]
+    talking.say("a message")
+    assert said.getvalue() == "<clear>a message\n"
+
+
+def test_a_summary_hears_of_every_failure() -> None:
+    talking, said = console()
+    talking.summary = Follower(said)  # type: ignore[assignment]
+    talking.fail("first\nsecond")
+    assert said.getvalue() == "<first\nsecond>pync: first\npync: second\n"
+
+
+def test_the_summary_is_the_last_word_before_the_meter_is_closed() -> None:
+    talking, said = console()
+    talking.summary = talking.meter = Follower(said)  # type: ignore[assignment]
+    talking.close(3)
+    assert said.getvalue() == "<clear>the last word 3\n<close>"
+
+
+def test_a_summary_that_has_nothing_to_say_says_nothing() -> None:
+    talking, said = console()
+    talking.summary = Follower(said, "")  # type: ignore[assignment]
+    talking.close(0)
+    assert said.getvalue() == ""
+
+
+# --- a way to stderr that never blocks
+
+
+def test_the_outlet_of_a_full_pipe_takes_nothing_and_waits_for_nothing(pipe: tuple[int, int]) -> None:
+    with os.fdopen(os.dup(pipe[1]), "w") as stream:
+        outlet = Console(None, None, stream).outlet()
+        while outlet.write(b"x" * 4096) is not None:
+            pass
+        while outlet.write(b"x") is not None:
+            pass
+        assert os.get_blocking(pipe[1])
+        outlet.close()
+
+
+def test_the_outlet_of_text_in_memory_is_the_text() -> None:
+    talking, said = console()
+    outlet = talking.outlet()
+    assert outlet.write(b"b\xc3\xbccher\n") == 8
+    outlet.close()
+    assert said.getvalue() == "b\xfccher\n"
+    assert outlet.fd == -1
+
+
+def test_without_a_stderr_the_outlet_takes_everything() -> None:
+    talking = Console(None, None, None)
+    assert talking.outlet().write(b"nobody hears") == 12
+    assert talking.encoding == "utf-8"
+
+
+def test_a_terminal_is_told_from_other_outlets_and_its_characters_are_known() -> None:
+    master, slave = pty.openpty()
+    try:
+        with open(slave, "w", encoding="latin-1", closefd=False) as stream:
+            talking = Console(None, None, stream)
+            outlet = talking.outlet()
+            assert (outlet.kind, talking.encoding) == (TTY, "latin-1")
+            outlet.close()
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
 # --- answers
 
 

@@ -1,0 +1,158 @@
+"""What is known of a transfer at one moment, reckoned from counters, and its words.
+
+Bytes, rates, share and time left become a line for a log, or pieces that fit a terminal's width. Everything
+here is pure: the clock and the counters are arguments, and who shows the words is not known.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pync.values import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    #: Rank (the lowest stays longest when the terminal is narrow), text, style by rich's names.
+    Piece = tuple[int, str, str]
+
+#: Seconds over which the present rate is measured.
+WINDOW = 3.0
+#: Seconds that a rate must at least span: below, the clock's steps would be what is measured.
+SHORTEST = 1e-6
+#: Columns that a bar takes.
+BAR_LEAST, BAR_MOST = 10, 40
+
+
+class Figures:
+    """The state at one moment: bytes, bytes a second, seconds; None for what is not known."""
+
+    __slots__ = ("down", "incoming", "left", "percent", "received", "seconds", "sent", "size", "up")
+
+    def __init__(
+        self,
+        sent: int,
+        received: int,
+        seconds: float,
+        *,
+        up: float = 0.0,
+        down: float = 0.0,
+        size: int | None = None,
+        incoming: bool = False,
+        percent: int | None = None,
+        left: float | None = None,
+    ) -> None:
+        self.sent = sent
+        self.received = received
+        self.seconds = seconds
+        self.up = up
+        self.down = down
+        self.size = size
+        self.incoming = incoming  # `size` is of what is received
+        self.percent = percent
+        self.left = left
+
+
+class Gauge:
+    """Makes figures of counters; the clock is the caller's. `size` is what will flow in one direction, 0 = unknown."""
+
+    def __init__(self, now: float, size: int | None, *, incoming: bool = False) -> None:
+        self._started = now
+        self._size = size or None
+        self._incoming = incoming
+        self._samples = deque([(now, 0, 0)], maxlen=64)
+        self._percent = 0 if self._size else None
+
+    def look(self, now: float, sent: int, received: int, *, done: int | None = None) -> Figures:
+        """The figures now. `done` is how much of `size` is over, where that is not what was sent."""
+        while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW:
+            self._samples.popleft()
+        before = self._samples[0]
+        self._samples.append((now, sent, received))
+        return self._figures(now, sent, received, done, before)
+
+    def sum_up(self, now: float, sent: int, received: int, *, done: int | None = None) -> Figures:
+        """The figures at the end: rates are those of the whole time, and nothing is left to wait for."""
+        figures = self._figures(now, sent, received, done, (self._started, 0, 0))
+        figures.left = None
+        return figures
+
+    def _figures(
+        self, now: float, sent: int, received: int, done: int | None, before: tuple[float, int, int]
+    ) -> Figures:
+        up = _rate(sent - before[1], now - before[0])
+        down = _rate(received - before[2], now - before[0])
+        figures = Figures(sent, received, max(0.0, now - self._started), up=up, down=down, incoming=self._incoming)
+        if self._size is not None:
+            figures.size = self._size
+            over, rate = (received, down) if self._incoming else (sent if done is None else done, up)
+            figures.percent = self._percent = max(self._percent or 0, min(100, over * 100 // self._size))
+            figures.left = max(0, self._size - over) / rate if rate else None
+        return figures
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if count > 0 and seconds > SHORTEST else 0.0
+
+
+# --- words
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`; what is too long to be worth a figure says so."""
+    if not seconds < 360000:
+        return "> 99 h"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def line(figures: Figures) -> str:
+    """The figures as a line for a log: the words of the closing summary, and how much of the whole it is."""
+    of = "" if figures.size is None else f" of {figures.size}"
+    share = "" if figures.percent is None else f" ({figures.percent} %)"
+    whole = ("", f"{of} bytes{share}") if figures.incoming else (f"{of} bytes{share}", "")
+    sent = f"sent {figures.sent}{whole[0] or ' bytes'}"
+    received = f"received {figures.received}{whole[1] or ' bytes'}"
+    left = "" if figures.left is None else f", {clock(figures.left)} left"
+    return f"{sent}, {received} in {figures.seconds:.2f} s ({format_size(figures.up + figures.down)}/s){left}"
+
+
+def pieces(figures: Figures) -> list[Piece]:
+    """The figures for a terminal, in the order in which they stand there."""
+    found = [] if figures.percent is None else [(0, f"{figures.percent:3}%", "progress.percentage")]
+    for number, incoming in enumerate(way for way in (False, True) if _is_shown(figures, incoming=way)):
+        found += _direction(figures, number, incoming=incoming)
+    found.append((5, clock(figures.seconds), "progress.elapsed"))
+    if figures.left is not None:
+        found.append((4, f"ETA {clock(figures.left)}", "progress.remaining"))
+    return found
+
+
+def _is_shown(figures: Figures, *, incoming: bool) -> bool:
+    """A direction is, once it has moved something; the one to be expected also before."""
+    if figures.received if incoming else figures.sent:
+        return True
+    nothing_yet = not (figures.sent or figures.received)
+    return figures.incoming == incoming and (nothing_yet or figures.size is not None)
+
+
+def _direction(figures: Figures, number: int, *, incoming: bool) -> list[Piece]:
+    count, rate, verb = (figures.received, figures.down, "received") if incoming else (figures.sent, figures.up, "sent")
+    of = f" of {format_size(figures.size)}" if figures.size is not None and figures.incoming == incoming else ""
+    return [
+        (1 + number, f"{verb} {format_size(count):>8}{of}", "progress.download"),
+        (3 + 3 * number, f"{format_size(rate) + '/s':>10}", "progress.data.speed"),
+    ]
+
+
+def fit(found: list[Piece], width: int) -> tuple[list[Piece], int]:
+    """The pieces that a terminal of this width has room for, and how many columns are left for a bar."""
+    room = max(0, width - 1)  # a line that fills the last column would make some terminals begin another
+    kept: list[Piece] = []
+    for piece in sorted(found):
+        if len(piece[1]) + 2 * bool(kept) > room:
+            break
+        room -= len(piece[1]) + 2 * bool(kept)
+        kept.append(piece)
+    bar = min(BAR_MOST, room - 2)
+    return [piece for piece in found if piece in kept], bar if bar >= BAR_LEAST else 0

@@ -1,0 +1,115 @@
+"""Follows a session with a display (--progress): asks its counters, now and then, on its own loop.
+
+The counters are those that the session keeps anyway, and no byte passes through here. What is shown
+is `figures`, and how it is shown `display`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pync.meter.figures import Gauge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from pync.meter.figures import Figures
+
+    class Loop(Protocol):
+        """What a meter needs of the loop that the session runs on."""
+
+        def call_at(self, when: float, callback: Callable[[], Any]) -> Timer: ...
+        def time(self) -> float: ...
+
+    class Timer(Protocol):
+        def cancel(self) -> None: ...
+
+    class Stage(Protocol):
+        def feed(self, data: bytes) -> bytes: ...
+        def end(self) -> bytes: ...
+
+    class Display(Protocol):
+        """Shows figures; `first` and `interval` are seconds until the first time and between two."""
+
+        first: float
+        interval: float
+
+        def show(self, figures: Figures) -> None: ...
+        def last(self, figures: Figures) -> None: ...
+        def clear(self) -> None: ...
+        def stages(self) -> Sequence[Stage]: ...
+        def close(self) -> None: ...
+
+    Counts = Callable[[], tuple[int, int]]
+
+
+class Meter:
+    """Follows one session after another with a display."""
+
+    def __init__(self, display: Display, size: int | None) -> None:
+        self._display = display
+        self._size = size
+        self._timer: Timer | None = None
+
+    def begin(self, loop: Loop, counts: Counts, input_fd: int) -> None:
+        """A session starts on this loop. `input_fd` is what it sends, -1 where it only receives."""
+        self._loop = loop
+        self._counts = counts
+        self._position = Position(input_fd)
+        size = self._position.left if self._size is None else self._size
+        self._gauge = Gauge(loop.time(), size, incoming=input_fd < 0)
+        self._wait(self._display.first)
+
+    def end(self) -> None:
+        """The session is over: the last state stays."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._display.last(self._look(self._gauge.sum_up))
+
+    def clear(self) -> None:
+        """Somebody else has something to say."""
+        self._display.clear()
+
+    def stages(self) -> Sequence[Stage]:
+        """What bytes pass through that go to a terminal."""
+        return self._display.stages()
+
+    def close(self) -> None:
+        self._display.close()
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = self._loop.call_at(self._loop.time() + seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._display.show(self._look(self._gauge.look))
+        self._wait(self._display.interval)
+
+    def _look(self, reckon: Callable[..., Figures]) -> Figures:
+        sent, received = self._counts()
+        return reckon(self._loop.time(), sent, received, done=self._position.passed(sent))
+
+
+class Position:
+    """Where we are in our input, if that is a regular file: -C makes more bytes of it than it has."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = -1
+        self.left: int | None = None
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISREG(status.st_mode):
+                self._start = os.lseek(fd, 0, os.SEEK_CUR)
+                self._fd = fd
+                self.left = max(0, status.st_size - self._start)
+        except OSError:  # no descriptor
+            return
+
+    def passed(self, sent: int) -> int:
+        """How many of its bytes are over; never more than were `sent`, as we read ahead."""
+        if self._fd < 0:
+            return sent
+        return min(sent, os.lseek(self._fd, 0, os.SEEK_CUR) - self._start)
