@@ -6,8 +6,8 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import NETWORK, OK, Fault
-from pync.options import Options, check
+from pync.errors import INTERRUPTED, NETWORK, OK, TERMINATED, AddressInUse, Fault, Terminated
+from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import IO, TextIO
 
     from pync.engine.console import Console
+    from pync.wire.address import Target
 
 
 def run(
@@ -52,6 +53,21 @@ def _descriptor(stream: IO[bytes] | IO[str] | int | None, standard: int) -> int:
 
 def run_words(argv: list[str], console: Console) -> int:
     """Parse the words (the quick way where it will do) and run them; returns the exit code."""
+    code = NETWORK
+    try:
+        code = _run_words(argv, console)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        raise
+    except Terminated:
+        code = TERMINATED
+        raise
+    finally:
+        console.close(code)
+    return code
+
+
+def _run_words(argv: list[str], console: Console) -> int:
     from pync.cli.argv import parse
 
     options: Options | str | None = parse(argv)
@@ -65,6 +81,12 @@ def run_words(argv: list[str], console: Console) -> int:
             return OK
         check(options)
         return run_options(options, console)
+    except AddressInUse as fault:
+        from pync.ports.holder import in_use_by
+
+        holder = in_use_by(fault.protocol, fault.address, fault.port)
+        console.fail(f"{fault.text} ({holder})" if holder else fault.text)
+        return fault.code
     except Fault as fault:
         console.fail(fault.text)
         return fault.code
@@ -84,11 +106,14 @@ def run_options(options: Options, console: Console) -> int:
     console.verbose = options.verbose
     if options.zero or options.until_closed:
         return _run_probe(options, console)
+    if options.ports:
+        return _run_ports(options, console)
     where = target(options)
+    if options.listen and not options.udp and (options.keep_open or any_of(options, BUILT_IN)):
+        return _run_server(where, options, console)
+    _follow(options, console)
     if options.udp:
-        from pync.engine.udp import run_udp
-
-        return run_udp(where, options, console)
+        return _run_datagrams(where, options, console)
     if options.listen:
         from pync.engine.accept import run_listener
 
@@ -96,6 +121,61 @@ def run_options(options: Options, console: Console) -> int:
     from pync.engine.client import run_client
 
     return run_client(where, options, console)
+
+
+def _run_server(where: Target, options: Options, console: Console) -> int:
+    if options.workers is not None:
+        from pync.engine.workers import run_workers
+
+        return run_workers(where, options, console)
+    from pync.engine.serve import run_server
+
+    return run_server(where, options, console)
+
+
+def _run_datagrams(where: Target, options: Options, console: Console) -> int:
+    if any_of(options, (*BUILT_IN, *PROGRAMS)):
+        return _run_datagram_offer(where, options, console)
+    from pync.engine.udp import run_udp
+
+    return run_udp(where, options, console)
+
+
+def _run_datagram_offer(where: Target, options: Options, console: Console) -> int:
+    from pync.engine.binding import admission_for
+
+    if any_of(options, PROGRAMS):
+        from pync.engine.udp_child import run_udp_program
+
+        return run_udp_program(where, options, console, admission_for(options))
+    from pync.engine.udp_services import run_udp_service
+
+    return run_udp_service(where, options, console, admission_for(options))
+
+
+def _follow(options: Options, console: Console) -> None:
+    """Let the sessions of the run be followed, where --progress or --json asks for it."""
+    if options.progress:
+        from pync.meter.display import display_for
+        from pync.meter.progress import Meter
+        from pync.net.endpoint import TTY
+
+        outlet = console.outlet()
+        display = display_for(outlet, terminal=outlet.kind == TTY, encoding=console.encoding)
+        console.meter = Meter(display, options.size)
+    if options.json:
+        from pync.meter.summary import Summary
+
+        console.summary = Summary()
+
+
+def _run_ports(options: Options, console: Console) -> int:
+    from pync.net import wake
+    from pync.ports.mode import run_ports
+    from pync.wire.address import parse_ports
+
+    words = [] if options.unix else options.words
+    return run_ports([port for word in words for port in parse_ports(word)], options, console, wake.fd)
 
 
 def _run_probe(options: Options, console: Console) -> int:

@@ -46,6 +46,16 @@ class UsageFault(Fault):
         super().__init__(text, USAGE)
 
 
+class AddressInUse(Fault):
+    """An address to listen on belongs to somebody: protocol (tcp, udp, unix, unix-dgram), host or path, and port."""
+
+    def __init__(self, text: str, protocol: str, address: str, port: int) -> None:
+        super().__init__(text, USAGE)
+        self.protocol = protocol
+        self.address = address
+        self.port = port
+
+
 class NameFault(Fault):
     """A name does not resolve, perhaps not yet."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, PROBE, SEE = GROUPS = (
+MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, RUN, SERVICE, PROBE, SEE = GROUPS = (
     "Mode",
     "Address",
     "End of data",
@@ -32,6 +32,8 @@ MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, PROBE, SEE = GROUPS = (
     "Data",
     "Socket",
     "Listen",
+    "Run",
+    "Service",
     "Probe",
     "See",
 )
@@ -62,6 +64,20 @@ ADDR = Kind("ADDR", parse_text)
 PORT = Kind("PORT", parse_text)
 NAME = Kind("NAME", parse_text)
 FILE = Kind("FILE", parse_text, names_file=True)
+DIRECTORY = Kind("DIR", parse_text, names_file=True)
+RULES = Kind("RULES", parse_text)
+COMMAND = Kind("CMD", parse_text)
+TEXT = Kind("TEXT", parse_text)
+PID = Kind("PID", parse_count)
+
+#: What a listener does with its clients instead of joining them to our input and output: one at a time.
+BUILT_IN = ("echo", "hello", "discard", "chargen", "daytime", "time", "upper", "http", "http_root")
+PROGRAMS = ("exec", "sh_exec")
+#: What shapes the joining with our own input and output, in which a built-in service has no part.
+OF_STREAMS = (
+    "crlf", "telnet", "lines", "datagram_size", "output", "hex_dump", "hash", "delay", "interval", "rate",
+    "quit_after", "no_shutdown", "send_only", "recv_only", "progress",
+)  # fmt: skip
 
 
 class Opt:
@@ -116,6 +132,7 @@ class Opt:
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
         self.name = attribute.replace("_", "-")
+        self.excludes = tuple(other for other in self.excludes if other != attribute)  # a list may name all of a kind
 
     @property
     def takes_value(self) -> bool:
@@ -138,6 +155,11 @@ def row(short: str, help: str, **columns: Any) -> Any:
     return Opt(short, help, **columns)
 
 
+def service(help: str, **columns: Any) -> Any:
+    """The row of a built-in service that speaks TCP and UDP."""
+    return row("", help, group=SERVICE, needs=("listen",), excludes=(*BUILT_IN, *PROGRAMS), **columns)
+
+
 class Options:
     """What the user typed: an attribute for each row, and the operand words.
 
@@ -148,9 +170,10 @@ class Options:
     listen: bool = row("l", "wait for a connection instead of making one", group=MODE)
     keep_open: bool = row(
         "k",
-        "with -l: serve connection after connection; else accepted, changes nothing",
+        "with -l: serve many connections, at the same time; else accepted, changes nothing",
         group=MODE,
-        detail="Without it a listener serves one connection and exits.",
+        detail="Without it a listener serves one connection and exits. With it every client's bytes go to standard "
+        "output, and standard input is copied to every client.",
     )
     udp: bool = row("u", "datagrams instead of a stream", group=MODE)
     unix: bool = row(
@@ -174,6 +197,14 @@ class Options:
         "seconds at most or the time of -w. Open ports are named in their order, with -v the others too. "
         "With -u a port is open when a datagram comes back, closed when the host says so, and may be either "
         "when it is silent: then the exit code is 4.",
+    )
+    ports: bool = row(
+        "",
+        "show this machine's bound ports and their connections; 1 when none of those asked for is bound",
+        group=MODE,
+        excludes=("listen", "zero"),
+        detail="Operands are port numbers, names and ranges to show. Also a filter: -4, -6, -u, -U, --pid, --name. "
+        "With -v the peers of each port are shown too.",
     )
     # --- Address
     ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",))
@@ -243,7 +274,12 @@ class Options:
     telnet: bool = row(
         "t", "refuse telnet options; keep telnet commands out of the output", group=DATA, excludes=("udp",)
     )
-    lines: bool = row("", "UDP: each line of input is a datagram", group=DATA, needs=("udp",))
+    lines: bool = row(
+        "",
+        "UDP: each line of input is a datagram; with -l -k: keep every client's lines whole",
+        group=DATA,
+        needs=("udp", "keep_open"),
+    )
     datagram_size: int | None = row(
         "",
         "UDP: cut input into datagrams of at most SIZE bytes",
@@ -296,6 +332,115 @@ class Options:
         needs=("listen",),
         detail="The file appears complete or not at all. With port 0 this is how a script learns the number.",
     )
+    max_conns: int | None = row(
+        "",
+        "serve at most N clients at once; one more is closed at once",
+        group=LISTEN,
+        kind=COUNT,
+        needs=("keep_open",),
+        ncat="m",
+        detail="The default is 100 with -e and -c, and otherwise what the limit of open files allows.",
+    )
+    allow: str | None = row(
+        "",
+        "serve only clients that match: addresses, networks, ranges, names",
+        group=LISTEN,
+        kind=RULES,
+        needs=("listen",),
+        excludes=("unix",),
+        detail="RULES are separated by commas: `192.0.2.7`, `192.0.2.0/24`, `192.0.2.7-192.0.2.20`, `2001:db8::/32`, "
+        "`192.0.2.7-20`, `192.0.*.*`, `host.example`. Names are looked up once, at the start. An IPv4 address that "
+        "arrives mapped into IPv6 counts as IPv4.",
+    )
+    deny: str | None = row(
+        "",
+        "turn away clients that match, even where --allow lets them in",
+        group=LISTEN,
+        kind=RULES,
+        needs=("listen",),
+        excludes=("unix",),
+    )
+    allowfile: str | None = row(
+        "",
+        "as --allow, from a file: rules on each line, # begins a comment",
+        group=LISTEN,
+        kind=FILE,
+        needs=("listen",),
+        excludes=("unix",),
+        detail="An empty file admits nobody.",
+    )
+    denyfile: str | None = row(
+        "", "as --deny, from a file", group=LISTEN, kind=FILE, needs=("listen",), excludes=("unix",)
+    )
+    backlog: int | None = row(
+        "",
+        "clients that may queue for being accepted",
+        group=LISTEN,
+        kind=COUNT,
+        needs=("listen",),
+        excludes=("udp",),
+        detail="The default is 1, and 4096 with -k; the system may cap it.",
+    )
+    reuse_port: bool = row(
+        "", "let other listeners of the same user share the port", group=LISTEN, needs=("listen",), excludes=("unix",)
+    )
+    workers: int | None = row(
+        "",
+        "serve with N processes that share the port",
+        group=LISTEN,
+        kind=COUNT,
+        needs=("keep_open",),
+        excludes=("unix", "udp"),
+        detail="With a service or a program. A process that dies is replaced.",
+    )
+    # --- Run
+    exec: str | None = row(
+        "e",
+        "run CMD for the connection, with it as standard input and output",
+        group=RUN,
+        kind=COMMAND,
+        excludes=("sh_exec", "zero", "ports"),
+        nc="",
+        detail="CMD is split into words as a shell would, but run without one. Its environment tells of the "
+        "connection: `PYNC_REMOTE_ADDR`, `PYNC_REMOTE_PORT`, `PYNC_LOCAL_ADDR`, `PYNC_LOCAL_PORT`, `PYNC_PROTO`, and "
+        "the same with `NCAT_`. A listener without a HOST is bound to the loopback then.",
+    )
+    sh_exec: str | None = row(
+        "c",
+        "the same, CMD being a line for /bin/sh",
+        group=RUN,
+        kind=COMMAND,
+        excludes=("exec", "zero", "ports"),
+        nc="",
+    )
+    # --- Service
+    echo: bool = service("send back what arrives (RFC 862)")
+    hello: bool = service(
+        "greet: a line NAME is answered with Hello, NAME!",
+        detail="The client is told Welcome! first. A text without a newline counts as a line when nothing "
+        "follows for 100 ms; exit closes.",
+    )
+    discard: bool = service("throw away what arrives (RFC 863)")
+    chargen: bool = service("send lines of printable characters (RFC 864)")
+    daytime: bool = service("tell date and time as text (RFC 867)")
+    time: bool = service("tell the time as the seconds since 1900, four bytes (RFC 868)")
+    upper: bool = service("send back the text in capitals")
+    http: bool = row(
+        "",
+        "serve the files of the current directory to browsers",
+        group=SERVICE,
+        needs=("listen",),
+        excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
+        detail="A listener without a HOST is bound to the loopback then.",
+    )
+    http_root: str | None = row(
+        "",
+        "the same, with the files of DIR",
+        group=SERVICE,
+        kind=DIRECTORY,
+        needs=("listen",),
+        excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
+    )
     # --- Probe
     wait: float | None = row(
         "",
@@ -329,7 +474,33 @@ class Options:
         excludes=("udp",),
     )
     # --- See
-    json: bool = row("", "with -z: a JSON object for each port, on stdout", group=SEE, needs=("zero",))
+    watch: float | None = row(
+        "",
+        "with --ports: show them again every TIME, at most once a second",
+        group=SEE,
+        kind=TIME_VALUE,
+        needs=("ports",),
+    )
+    pid: int | None = row("", "with --ports: only what this process owns", group=SEE, kind=PID, needs=("ports",))
+    name: str | None = row(
+        "", "with --ports: only where the program's name contains TEXT", group=SEE, kind=TEXT, needs=("ports",)
+    )
+    progress: bool = row(
+        "",
+        "show how far the transfer is: bytes, rate, time, on stderr",
+        group=SEE,
+        excludes=("zero", "ports", "keep_open"),
+        detail="With percentage and time left where the size is known. On a terminal a bar, "
+        "else a line every 5 seconds.",
+    )
+    size: int | None = row(
+        "", "with --progress: how many bytes will be sent; with -d, received", group=SEE, kind=SIZE, needs=("progress",)
+    )
+    json: bool = row(
+        "",
+        "results as JSON: of -z and --ports on stdout, the summary of a session on stderr",
+        group=SEE,
+    )
     verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)
     version: bool = row("", "show the version and exit", group=SEE, kind=ACTION)
     help: bool = row("h", "show this help and exit", group=SEE, kind=ACTION)
@@ -363,6 +534,12 @@ def given(options: Options) -> Iterator[Opt]:
     return (ROWS[name] for name, default in DEFAULTS.items() if values[name] != default)
 
 
+def any_of(options: Options, names: tuple[str, ...]) -> bool:
+    """Whether the command line has set one of these."""
+    values = vars(options)
+    return any(values[name] for name in names)
+
+
 def check(options: Options) -> None:
     """Read the `needs` and `excludes` columns.
 
@@ -377,6 +554,10 @@ def check(options: Options) -> None:
         for other in opt.excludes:
             if other in present:
                 raise UsageFault(f"{_label(opt)} does not go with {_label(ROWS[other])}")
+    services = [opt for opt in rows if opt.attribute in BUILT_IN]
+    for opt in rows:
+        if services and opt.attribute in OF_STREAMS:
+            raise UsageFault(f"{_label(opt)} does not go with a service such as {_label(services[0])}")
 
 
 def _label(opt: Opt) -> str:

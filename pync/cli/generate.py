@@ -88,11 +88,11 @@ def readme(text: str) -> str:
 
 
 def option_table() -> list[str]:
-    """The rows of the option table, a bold line above each group."""
-    lines = ["| Option | What it does |", "|---|---|"]
+    """A row for each group: all of its options, each with what it does."""
+    lines = ["| Group | Options |", "|---|---|"]
     for group in GROUPS:
-        lines.append(f"| **{group}** | |")
-        lines += [f"| {_spelled(opt)} | {_cell(opt.help)} |" for opt in TABLE if opt.group == group]
+        options = [f"{_spelled(opt)} {_cell(opt.help)}" for opt in TABLE if opt.group == group]
+        lines.append(f"| **{group}** | {'<br>'.join(options)} |")
     return lines
 
 

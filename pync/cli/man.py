@@ -51,7 +51,58 @@ MODES: list[Block] = [
             "Without HOST it listens on every address of the machine, IPv4 and IPv6; with a name, on every "
             "address of that name. "
             "With port 0 the system picks a number, the same for both families, and pync prints it on standard error. "
-            "One connection is served, or with -k one after another.",
+            "One connection is served, or with -k many at the same time.",
+        ),
+        (
+            "Many clients",
+            "With -l and -k, what any client sends goes to standard output, and standard input is copied to every "
+            "client; it is not read before there is one. "
+            "A client that takes nothing is waited for 1 second once 4 MiB are waiting for it, and then dropped "
+            "with a message. "
+            "On a terminal, and with --lines, every client's lines are kept whole. "
+            "When there are no descriptors left, clients wait in the queue until others leave.",
+        ),
+        (
+            "Services",
+            "With -l and one of the options of that group, pync answers itself, without a child process. "
+            "Over TCP one client is served, or with -k many; with -u every datagram is answered until pync is "
+            "stopped. "
+            "A datagram from a port below 1024 gets no answer from --echo and --chargen: two such services would "
+            "never stop answering each other.",
+        ),
+        (
+            "Files for browsers",
+            "With --http or --http-root, pync serves the files of a directory: pages, images, listings, parts of "
+            "files. "
+            "Nothing outside of it can be reached, not by a symbolic link either. "
+            "A directory without an `index.html` is listed; the listing of the topmost one also tells who is "
+            "connected.",
+        ),
+        (
+            "Programs",
+            "With -e or -c, a program is run for the connection, accepted or made, which is its standard input and "
+            "output. "
+            "It has a process group of its own, which is ended when the client goes; when the program exits, the "
+            "connection is closed. "
+            "Without -k its exit status is that of pync, 128 and the signal's number if one ended it. "
+            "With -u each peer gets a program.",
+        ),
+        (
+            "Bound ports",
+            "With --ports, pync shows what is bound on this machine: protocol, address, port, service, who owns "
+            "it, and how many connections there are in which state. "
+            "`-` stands for what is not known, as the owner is without the rights to see it. "
+            "With -U the operands are paths. "
+            "The exit status is 1 when ports, --pid or --name were asked for and nothing bound was found; -v says so. "
+            "On a terminal there is a table, in a pipe there are lines with tabs. "
+            "With --watch the table stays on the screen: `+` in front of a row means new, `*` changed, `-` gone, and "
+            "`q` leaves; a TIME under a second counts as one.",
+        ),
+        (
+            "Progress",
+            "With --progress, bytes, rate and time are shown on standard error, on a terminal from half a second on, "
+            "in a file or pipe every 5 seconds and at the end. "
+            "How much is left is told when the input is a file, or --size says how much there will be.",
         ),
         (
             "Datagrams",
@@ -135,6 +186,15 @@ END_OF_DATA: list[Block] = [
             "Standard input is closed, unreadable or a terminal in whose background pync runs",
             "The same as with -d.",
         ),
+        (
+            "With -l and -k, our input ends",
+            "The clients that are there are told so and go on sending; those that come later are not.",
+        ),
+        (
+            "With -l and -k, a client ends",
+            "It gets what is still copied from our input, unless that has ended or is a terminal. "
+            "The system finds out within two minutes when it is not there any more.",
+        ),
         ("Whoever reads our standard output leaves", "The connection is closed and pync exits quietly."),
         ("The connection breaks", "pync says so and exits with status 1."),
         (
@@ -145,11 +205,19 @@ END_OF_DATA: list[Block] = [
             "An empty datagram is data, not an end.",
         ),
         ("SIGINT (Ctrl-C) or SIGTERM", "Everything is closed in order; the exit status is 130 or 143."),
+        (
+            "SIGUSR1",
+            "A listener goes on, and tells on standard error where it listens, how many connections there are, were "
+            "at most and in all, how many were refused, and how much was sent and received. "
+            "With -v or --json it tells that at its end too.",
+        ),
     ],
 ]
 
 JSON: list[Block] = [
-    "With -z and --json, each port is a line on standard output that holds one JSON object.",
+    "With --json, results are JSON objects, a line each. "
+    "Keys may be added, but those that are here stay. "
+    "With -z each port is an object on standard output.",
     [
         ("`host`", "The host as it was written."),
         ("`address`", "The numeric address that decided the state."),
@@ -157,6 +225,48 @@ JSON: list[Block] = [
         ("`state`", "`open`, `refused`, `timed out`, `unreachable`, or for datagrams `no answer`."),
         ("`errors`", "For each address that did not answer, why."),
         ("`banner`", "With --banner, the first line the service sent, control characters escaped; else null."),
+    ],
+    "With --ports there is one object on standard output, with --watch one for each look. "
+    "`partial` in it is true when the owner of some port could not be seen, and `ports` is a list of objects.",
+    [
+        ("`protocol`", "`tcp`, `udp`, `unix`, `unix-dgram` or `unix-seqpacket`."),
+        ("`address`, `port`", "The numeric local address and the number; the path and null of a unix-domain socket."),
+        ("`bound`", "False where nobody listens any more and only connections are left."),
+        ("`dual_stack`", "Whether an IPv6 socket takes IPv4 too; null where the system does not tell."),
+        ("`service`", "The name of the port, or null."),
+        (
+            "`owners`",
+            "A list of the processes that hold the socket, each with `pid`, `program` and `user`; the last two are "
+            "null where they could not be read.",
+        ),
+        (
+            "`connections`",
+            "How many there are in the states `established`, `syn_recv`, `close_wait`, `fin_wait`, `time_wait` and "
+            "`other`; empty where there is no such thing.",
+        ),
+        ("`queue`", "The `length` of a listener's queue and its `limit`; null where the system does not tell."),
+        ("`peers`", "Only with -v: the other ends, each with `address`, `port` and `state`."),
+    ],
+    "A session writes an object `summary` on standard error at its end.",
+    [
+        (
+            "`peer`, `connections`",
+            "The last peer, with `name`, `address` and `port`, null where it has none; and how many there were.",
+        ),
+        ("`sent`, `received`, `seconds`, `rate`", "Bytes each way, for how long, and bytes a second."),
+        ("`hash`", "With --hash, `name` and the digests of what was `sent` and `received`; else null."),
+        ("`error`, `exit`", "The last failure or null, and the exit status."),
+    ],
+    "A listener with -k or a service writes an object `listener` on standard error at its end, and when it gets "
+    "SIGUSR1.",
+    [
+        ("`addresses`", "Where it listens, each an address and a port, or a path."),
+        ("`connections`", "How many there are `now`, were there at the same time at `peak`, and in `total`."),
+        ("`refused`", "How many were turned away by `rule` and by `limit`."),
+        (
+            "`sent`, `received`, `seconds`",
+            "Bytes in all, null where programs hold the connections themselves, and how long it has been listening.",
+        ),
     ],
 ]
 
@@ -192,6 +302,22 @@ EXAMPLES: list[tuple[str, str]] = [
         "pync -l localhost 0 --port-file port > received &\n"
         "until [ -e port ]; do sleep 0.1; done\n"
         'pync localhost "$(cat port)" < data\nwait',
+    ),
+    (
+        "Take what many clients send, such as logs, line by line; show everybody what is typed here:",
+        "$ pync -l -k --lines 10000 >> log\n$ pync -l -k 10000",
+    ),
+    (
+        "Have something to talk to: an echo, a greeting, a web server for this directory, for others too:",
+        "$ pync -l -k --echo 10000\n$ pync -l -k --hello 10000\n$ pync -l -k --http 0.0.0.0 8000",
+    ),
+    (
+        "Run a program for every client that comes from one network, with two processes to accept them:",
+        "$ pync -l -k --allow 192.0.2.0/24 --workers 2 -e sort 10000",
+    ),
+    (
+        "See who listens on a port, in a script: the exit status tells whether anybody does.",
+        "$ pync --ports 8080 && echo busy\n$ pync --ports --json | jq .ports",
     ),
     (
         "See which ports of a host are open, and what says its name there:",
@@ -240,6 +366,7 @@ SYNOPSIS = [
     *[".Nm", ".Op Ar options", ".Ar HOST", ".Ar PORT ..."],
     *[".Nm", ".Fl l", ".Op Ar options", ".Op Ar HOST", ".Ar PORT"],
     *[".Nm", ".Fl U", ".Op Fl l", ".Op Ar options", ".Ar PATH"],
+    *[".Nm", ".Fl \\-ports", ".Op Ar options", ".Op Ar PORT ..."],
 ]
 
 

@@ -1,6 +1,7 @@
-"""Plain listen mode: bind, wait for a connection, relay it; with -k the next one after it.
+"""Plain listen mode: bind, wait for a connection from somebody who may come, join it.
 
-The sockets are `net.listen`'s, the relay `engine.relay`'s: here is the waiting, and the messages.
+The sockets are `net.listen`'s, the joining `engine.relay`'s: here is the waiting, and the messages. Many at
+once are `engine.server`'s.
 """
 
 from __future__ import annotations
@@ -9,104 +10,109 @@ import errno
 import socket
 import time
 
+from pync.engine.binding import admission_for, open_listener
+from pync.engine.client import joiner
 from pync.engine.loop import Loop
-from pync.engine.relay import Relay
+from pync.engine.report import Report, on_request
+from pync.engine.tally import Tally
 from pync.errors import TIMEOUT, Fault
+from pync.net import wake
 from pync.net.dial import remaining
-from pync.net.listen import Listener, listen, write_port_file
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pync.engine.console import Console
+    from pync.net.listen import Listener
     from pync.options import Options
     from pync.wire.address import Target
 
-#: A plain listener takes one connection: whoever comes second is better refused than kept waiting.
-BACKLOG_ONE = 1
-BACKLOG_MANY = 128
-
 
 def run_listener(target: Target, options: Options, console: Console) -> int:
-    """Listen, take one connection (with -k one after another), relay; returns the exit code."""
+    """Listen, take one connection, join it; returns the exit code."""
     started = time.monotonic()
-    relay = Relay(options, console)
+    admits = admission_for(options)
+    relay = joiner(options, console)
+    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
+    on_request(handlers, report.show)
     own = BoundPath()
     try:
         listener = open_listener(target, options, console, own)
         try:
-            return _serve(listener, options, console, relay, started)
+            tally.addresses, tally.blind = listener.names(), relay.blind
+            report.of(tally, lambda: [relay] if tally.now else [])
+            door = Door(listener, console, tally, admits)
+            sock, name = door.wait(remaining(options, started))
+            listener.close_sockets()
+            tally.come()
+            try:
+                return relay.run(sock, name, total=remaining(options, started))
+            finally:
+                tally.gone(relay)
         finally:
             listener.close()
+            report.at_end(told=tally.total > 0 and not tally.blind)
     finally:
+        handlers.restore()
         own.remove()
         relay.close()
 
 
-def _serve(listener: Listener, options: Options, console: Console, relay: Relay, started: float) -> int:
-    while True:
-        sock = _accept(listener, remaining(options, started))
-        if not options.keep_open:
-            listener.close_sockets()
-        code = relay.run(sock, _peer_name(sock, console), total=remaining(options, started))
-        if not options.keep_open or relay.output_gone:
-            return code
+class Door:
+    """Waits for somebody who may come in."""
 
+    def __init__(
+        self, listener: Listener, console: Console, tally: Tally, admits: Callable[[str], bool] | None
+    ) -> None:
+        self._listener = listener
+        self._console = console
+        self._tally = tally
+        self._admits = admits
+        self._loop = Loop()
+        self._accepted: list[tuple[socket.socket, str]] = []
 
-def open_listener(target: Target, options: Options, console: Console, own: BoundPath) -> Listener:
-    """Bind, say where, write the port file: all of it before anybody can be accepted."""
-    backlog = BACKLOG_MANY if options.keep_open else BACKLOG_ONE
-    listener = listen(target, options, backlog, console.note, own)
-    say_bound(listener, target, options, console)
-    if options.port_file is not None:
+    def wait(self, limit: float | None) -> tuple[socket.socket, str]:
+        """The connection, from whichever socket, and the name of who is there.
+
+        Raises:
+            Fault: with code 3, when `limit` seconds have passed.
+        """
+        for sock in self._listener.sockets:
+            self._loop.add_reader(sock.fileno(), self._ready, sock)
+        if limit is not None:
+            self._loop.call_at(self._loop.time() + limit, self._loop.stop)
         try:
-            write_port_file(options.port_file, listener)
-        except Fault:
-            listener.close()
-            raise
-    return listener
+            self._loop.run()
+        finally:
+            self._loop.close()
+        if not self._accepted:
+            raise Fault("no connection in time: timed out", TIMEOUT)
+        return self._accepted[0]
 
+    def _ready(self, sock: socket.socket) -> None:
+        connection = None if self._accepted else _take(sock)
+        if connection is None:
+            return
+        where, name = _names(connection)
+        if self._may_come(connection):
+            self._console.note(f"Connection received on {where}")
+            self._accepted.append((connection, name))
+            self._loop.stop()
+            return
+        self._tally.refused_by_rule += 1
+        self._console.note(f"Connection from {where} refused by rule")
+        connection.close()
 
-def say_bound(listener: Listener, target: Target, options: Options, console: Console) -> None:
-    """A line for each address; without -v too where the system picked the port."""
-    tell = console.say if target.ports == [0] else console.note
-    for address in listener.addresses():
-        if address.family == socket.AF_UNIX:
-            tell(f"Bound on {address.host}")
-            if not options.udp:
-                tell(f"Listening on {address.host}")
-        else:
-            tell(f"{'Bound' if options.udp else 'Listening'} on {address.host} {address.port}")
-
-
-def _accept(listener: Listener, limit: float | None) -> socket.socket:
-    """Wait for a connection on any of the sockets.
-
-    Raises:
-        Fault: with code 3, when `limit` seconds have passed.
-    """
-    accepted: list[socket.socket] = []
-    loop = Loop()
-
-    def ready(sock: socket.socket) -> None:
-        if not accepted:
-            connection = _take(sock)
-            if connection is not None:
-                accepted.append(connection)
-                loop.stop()
-
-    for sock in listener.sockets:
-        loop.add_reader(sock.fileno(), ready, sock)
-    if limit is not None:
-        loop.call_at(loop.time() + limit, loop.stop)
-    try:
-        loop.run()
-    finally:
-        loop.close()
-    if not accepted:
-        raise Fault("no connection in time: timed out", TIMEOUT)
-    return accepted[0]
+    def _may_come(self, connection: socket.socket) -> bool:
+        if self._admits is None or connection.family == socket.AF_UNIX:
+            return True
+        try:
+            return self._admits(connection.getpeername()[0])
+        except OSError:  # gone already: nobody to be let in
+            return False
 
 
 def _take(sock: socket.socket) -> socket.socket | None:
@@ -123,15 +129,14 @@ def _take(sock: socket.socket) -> socket.socket | None:
     return connection
 
 
-def _peer_name(connection: socket.socket, console: Console) -> str:
+def _names(connection: socket.socket) -> tuple[str, str]:
+    """The peer for announcements, `127.0.0.1 53412`, and for sentences, `127.0.0.1 port 53412`."""
     if connection.family == socket.AF_UNIX:
         path = show_host(connection.getsockname())
-        console.note(f"Connection received on {path}")
-        return f"client of {path}"
+        return path, f"client of {path}"
     try:
         peer = connection.getpeername()
     except OSError:  # gone already: reading will tell
-        return "client"
+        return "a client that has left", "client"
     host = show_host(peer)
-    console.note(f"Connection received on {host} {peer[1]}")
-    return f"{host} port {peer[1]}"
+    return f"{host} {peer[1]}", f"{host} port {peer[1]}"

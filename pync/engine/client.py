@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from pync.engine.child import Programs
     from pync.engine.console import Console
     from pync.net.resolve import Address
     from pync.options import Options
@@ -30,7 +31,7 @@ def run_client(target: Target, options: Options, console: Console) -> int:
     A port that cannot be reached does not count when another one could.
     """
     started = time.monotonic()
-    relay = Relay(options, console)
+    relay = joiner(options, console)
     try:
         if target.path is not None:
             return _one_path(target.path, options, console, relay, started)
@@ -39,7 +40,23 @@ def run_client(target: Target, options: Options, console: Console) -> int:
         relay.close()
 
 
-def _one_path(path: str, options: Options, console: Console, relay: Relay, started: float) -> int:
+def joiner(options: Options, console: Console) -> Relay | Programs:
+    """What a connection is joined with: our input and output, or the program of -e or -c.
+
+    Raises:
+        Fault: with code 2, when the program cannot be run.
+    """
+    if options.exec is None and options.sh_exec is None:
+        return Relay(options, console)
+    from pync.engine.child import Programs
+    from pync.net.program import program_from
+
+    program = program_from(options)
+    assert program is not None
+    return Programs(program, options, console)
+
+
+def _one_path(path: str, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
     own = BoundPath()
     try:
         sock, address = dial_unix(path, options, own)
@@ -48,7 +65,7 @@ def _one_path(path: str, options: Options, console: Console, relay: Relay, start
         own.remove()
 
 
-def _each_port(target: Target, options: Options, console: Console, relay: Relay, started: float) -> int:
+def _each_port(target: Target, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
     assert target.host is not None
     ports = list(target.ports)
     if options.random_ports:

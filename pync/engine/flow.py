@@ -6,6 +6,7 @@ its end once. What an end means for the other direction is the session's busines
 
 from __future__ import annotations
 
+from pync.net.endpoint import Calling
 from pync.net.move import DONE, MORE, NOT_JOINABLE, SINK_FULL, SOURCE_DRY, Copy, choose
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ class Flow:
         pacers: Sequence[Pacer] = (),
         by_line: bool = False,
         most_reads: int | None = None,
+        buffer: memoryview | None = None,
     ) -> None:
         self._loop = loop
         self._source = source
@@ -45,11 +47,13 @@ class Flow:
         self._pacers = pacers
         self._by_line = by_line
         self._most_reads = most_reads
+        self._buffer = buffer  # one that is shared with others, or None
         self._mover: Mover = choose(source, sink, seen=bool(stages) or by_line) or self._copy(b"")
         self._moved_before = 0
         self._reads_before = 0
         self._watching = ""
         self._watched_fd = -1
+        self._called: Calling | None = None
         self._timer: TimerHandle | None = None
         self._held = 0
         self.pausing = False
@@ -58,7 +62,7 @@ class Flow:
         self.last_moved = loop.time()
 
     def _copy(self, begun: bytes) -> Copy:
-        return Copy(self._source, self._sink, self._stages, by_line=self._by_line, begun=begun)
+        return Copy(self._source, self._sink, self._stages, by_line=self._by_line, begun=begun, buffer=self._buffer)
 
     @property
     def moved(self) -> int:
@@ -169,16 +173,23 @@ class Flow:
 
     def _watch(self, state: str) -> None:
         """Wait for the side that holds the flow up, and for that side only."""
-        fd = (self._source if state == SOURCE_DRY else self._sink).fd if state else -1
+        side = self._source if state == SOURCE_DRY else self._sink
+        fd = side.fd if state else -1
         if (state, fd) == (self._watching, self._watched_fd) and fd >= 0:
             return
         if self._watched_fd >= 0:
             remove = self._loop.remove_reader if self._watching == SOURCE_DRY else self._loop.remove_writer
             remove(self._watched_fd)
+        if self._called is not None:
+            self._called.call_back(None)
+            self._called = None
         self._watching, self._watched_fd = state, fd
         if fd >= 0:
             add = self._loop.add_reader if state == SOURCE_DRY else self._loop.add_writer
             add(fd, self._step)
+        elif state and isinstance(side, Calling):
+            self._called = side
+            side.call_back(self._step)
         elif state:
             self._timer = self._loop.call_at(self._loop.time() + SOON, self._step)
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from pync.engine.flow import Flow
     from pync.engine.loop import Reactor, TimerHandle
     from pync.net.endpoint import Endpoint
+    from pync.options import Options
 
 
 class Policy:
     """What the command line says about ends and limits; seconds, None for "no limit"."""
 
-    __slots__ = ("by_silence", "end_with_peer", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
+    __slots__ = ("by_silence", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
 
     def __init__(
         self,
@@ -32,7 +33,6 @@ class Policy:
         hold_empty: bool = False,
         quit_after: float | None = None,
         by_silence: bool = False,
-        end_with_peer: bool = False,
         send_only: bool = False,
         idle: float | None = None,
         total: float | None = None,
@@ -41,10 +41,26 @@ class Policy:
         self.hold_empty = hold_empty  # an input without a byte says nothing: keep our FIN back
         self.quit_after = None if quit_after is None or quit_after < 0 else quit_after
         self.by_silence = by_silence  # `quit_after` is one of silence: datagrams have no end
-        self.end_with_peer = end_with_peer  # somebody else is waiting to be served
         self.send_only = send_only
         self.idle = idle
         self.total = total
+
+
+def stream_policy(options: Options, total: float | None) -> Policy:
+    """The rules for a stream. `total` are the seconds that are left of --total-timeout."""
+    return Policy(
+        half_close=not options.no_shutdown,
+        hold_empty=options.listen,
+        quit_after=options.quit_after,
+        send_only=options.send_only,
+        idle=idle_limit(options),
+        total=total,
+    )
+
+
+def idle_limit(options: Options) -> float | None:
+    """Seconds without a byte that end a session: --idle-timeout, else -w."""
+    return options.timeout if options.idle_timeout is None else options.idle_timeout
 
 
 class Session:
@@ -153,7 +169,7 @@ class Session:
         self._output_open = False
         if down.error is not None:
             self._receiving_failed(down)
-        elif down.read_enough or self._terminal or self._policy.end_with_peer or not self._input_open:
+        elif down.read_enough or self._terminal or not self._input_open:
             self.finish()
         elif self._policy.quit_after is not None:
             self._quit_when_silent()

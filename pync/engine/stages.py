@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from pync.errors import Fault, reason
+from pync.wire.pacing import Pause, Rate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pync.net.move import Stage
     from pync.options import Options
     from pync.wire.digest import Digest
+    from pync.wire.pacing import Pacer
     from pync.wire.telnet import Telnet
 
     class Tap(Protocol):
@@ -166,9 +168,9 @@ class Taps:
     def received(self) -> list[Stage]:
         return list(self._received)
 
-    def digests(self) -> list[str]:
-        """A line for each direction: name, direction, digest."""
-        return [f"{digest.name} {direction} {digest.hexdigest()}" for direction, digest in self._digests]
+    def digests(self) -> list[tuple[str, str, str]]:
+        """For each direction: the name of the hash, the direction, the digest."""
+        return [(digest.name, direction, digest.hexdigest()) for direction, digest in self._digests]
 
     def close(self) -> None:
         for file in self._files:
@@ -198,6 +200,18 @@ def upward(options: Options, taps: Taps) -> list[Stage]:
 
         stages.insert(0, WholeLines(options.datagram_size or LARGEST))
     return stages
+
+
+def pacers(options: Options, now: float, *, upward: bool) -> list[Pacer]:
+    """What holds a direction back: --rate and --delay both, -i only what we send."""
+    found: list[Pacer] = []
+    if options.rate is not None:
+        found.append(Rate(options.rate, now))
+    if options.delay is not None:
+        found.append(Pause(options.delay))
+    if upward and options.interval is not None:
+        found.append(Pause(options.interval))
+    return found
 
 
 def refusal(options: Options, peer: SocketEndpoint, loop: Reactor) -> Refusal | None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.engine.accept import open_listener
+from pync.engine.binding import admission_for, open_listener
 from pync.engine.loop import Loop
 from pync.engine.relay import Relay
-from pync.engine.session import Policy
+from pync.engine.report import Report, on_request
+from pync.engine.session import Policy, idle_limit
+from pync.engine.tally import Tally
 from pync.errors import NETWORK, OK, UsageFault
+from pync.net import wake
 from pync.net.datagram import (
     LARGEST,
     Datagrams,
@@ -89,7 +92,7 @@ class DatagramRelay(Relay):
             quit_after=patience if options.quit_after is None else options.quit_after,
             by_silence=True,
             send_only=options.send_only,
-            idle=self.idle(),
+            idle=idle_limit(options),
             total=total,
         )
 
@@ -128,15 +131,32 @@ def _converse(target: Target, options: Options, console: Console, relay: Datagra
 
 
 def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
+
     def received(peer: Peer) -> None:
+        tally.come()
         port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
         console.note(f"Connection received on {show_host(peer.address)}{port}")
         relay.peer_known()
 
+    rules = admission_for(options)
+
+    def admits(host: str) -> bool:
+        assert rules is not None
+        admitted = rules(host)
+        tally.refused_by_rule += not admitted
+        return admitted
+
+    on_request(handlers, report.show)
     own = BoundPath()
     try:
         listener = open_listener(target, options, console, own)
-        datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received)
+        tally.addresses = listener.names()
+        report.of(tally, lambda: [relay])
+        datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received, admits if rules else None)
         return relay.run_datagrams(datagrams, "listener", total=remaining(options, started), waiting=True)
     finally:
+        handlers.restore()
         own.remove()
+        if tally.addresses:
+            report.at_end(told=True)

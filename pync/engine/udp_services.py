@@ -305,6 +305,7 @@ def run_udp_service(
     report, handlers = Report(options, console), wake.Handlers()
     make = service(options, time.time)
     assert make is not None, "called for a built-in service only"
+    on_request(handlers, report.show)
     own = BoundPath()
     loop = Loop()
     try:
@@ -312,7 +313,7 @@ def run_udp_service(
         listener = open_listener(target, options, console, own)
         try:
             counts.addresses = listener.names()
-            on_request(handlers, lambda: report.show(counts))
+            report.of(counts)
             for sock in listener.sockets:
                 served.serve(sock)
             served.stop_after(remaining(options, started))
@@ -320,7 +321,7 @@ def run_udp_service(
             loop.run()
         finally:
             listener.close()
-            report.at_end(counts)
+            report.at_end()
     finally:
         handlers.restore()
         loop.close()

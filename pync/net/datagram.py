@@ -14,7 +14,7 @@ import socket
 from pync.errors import reason
 from pync.net.dial import candidates, opener
 from pync.net.endpoint import DATAGRAM
-from pync.net.pktinfo import answer_from, ask_local_address
+from pync.net.pktinfo import answer_from
 from pync.net.race import DialFault
 from pync.net.resolve import show_host
 
@@ -76,12 +76,14 @@ class Datagrams:
         peers: list[Peer],
         report: Callable[[str], None],
         on_peer: Callable[[Peer], None] | None = None,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
         self.sockets = sockets
         self.peer: Peer | None = peers[0] if peers else None
         self._others = peers[1:]
         self._report = report
         self._on_peer = on_peer
+        self._admits = admits
         self._known: set[Any] = set()
         self._unanswered: list[bytes] = []
         self._reported: set[int] = set()
@@ -90,6 +92,10 @@ class Datagrams:
         self.unsent = 0  # bytes that were read from our input and could not be sent
 
     # --- receiving
+
+    def admitted(self, address: Any) -> bool:
+        """Whether a sender may be heard (--allow, --deny); one without an address is a unix socket's."""
+        return self._admits is None or not isinstance(address, tuple) or self._admits(address[0])
 
     def received(self, sock: socket.socket, address: Any, ancillary: list[Any]) -> None:
         """A datagram has come from `address`."""
@@ -207,6 +213,8 @@ class DatagramSource:
             except OSError as error:
                 self._datagrams.receive_failed(error)
                 continue
+            if not self._datagrams.admitted(address):
+                continue  # whatever waits behind it makes the socket readable again
             if flags & socket.MSG_TRUNC:
                 self._datagrams.truncated(count)
             self._datagrams.received(sock, address, ancillary)
@@ -341,9 +349,10 @@ def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]
 
 
 def listening_datagrams(
-    sockets: list[socket.socket], report: Callable[[str], None], on_peer: Callable[[Peer], None]
+    sockets: list[socket.socket],
+    report: Callable[[str], None],
+    on_peer: Callable[[Peer], None],
+    admits: Callable[[str], bool] | None = None,
 ) -> Datagrams:
-    """The conversation of a listener: its peer is whoever sent last."""
-    for sock in sockets:
-        ask_local_address(sock)
-    return Datagrams(sockets, [], report, on_peer)
+    """The conversation of a listener: its peer is whoever sent last, of those whose address `admits` lets in."""
+    return Datagrams(sockets, [], report, on_peer, admits)

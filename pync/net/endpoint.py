@@ -18,6 +18,7 @@ from pync.net import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Endpoint(Protocol):
@@ -182,6 +183,31 @@ class NothingEndpoint:
 
     def half_close(self) -> None:
         """There is nothing to close."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class Calling:
+    """The base of an endpoint without a descriptor, which says itself when it is worth trying again."""
+
+    fd = -1
+    pollable = False
+
+    def __init__(self) -> None:
+        self._callback: Callable[[], object] | None = None
+
+    def call_back(self, callback: Callable[[], object] | None) -> None:
+        """Call this when there is something to read, or room to write; None: not any more."""
+        self._callback = callback
+
+    def ready(self) -> None:
+        """Whoever waits may try again."""
+        if self._callback is not None:
+            self._callback()
+
+    def half_close(self) -> None:
+        """There is no other direction."""
 
     def close(self) -> None:
         """There is nothing to close."""

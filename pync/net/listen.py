@@ -9,8 +9,9 @@ import errno
 import os
 import socket
 
-from pync.errors import NETWORK, USAGE, Fault, reason
+from pync.errors import NETWORK, AddressInUse, Fault, reason
 from pync.net import sockopts
+from pync.net.pktinfo import ask_local_address
 from pync.net.resolve import Address, resolve, unix_address, wanted_family
 from pync.net.unixpath import BoundPath
 
@@ -38,6 +39,13 @@ class Listener:
         """Where the sockets really are bound: port 0 has become a number."""
         return [Address(sock.family, sock.type, sock.getsockname()) for sock in self.sockets]
 
+    def names(self) -> list[str]:
+        """The same as the messages write them: an address and a port, or a path."""
+        return [
+            address.host if address.family == socket.AF_UNIX else f"{address.host} {address.port}"
+            for address in self.addresses()
+        ]
+
     def close_sockets(self) -> None:
         """Let nobody else in."""
         for sock in self.sockets:
@@ -50,11 +58,18 @@ class Listener:
 
 
 def listen(
-    target: Target, options: Options, backlog: int, note: Callable[[str], None], own: BoundPath | None = None
+    target: Target,
+    options: Options,
+    backlog: int,
+    note: Callable[[str], None],
+    own: BoundPath | None = None,
+    *,
+    private: bool = False,
 ) -> Listener:
     """Bind all that `target` names; stream sockets also listen.
 
-    `note` is told of a family that this machine lacks. `own` keeps a unix path from the moment it
+    Where it names no host, that is every address, or with `private` this machine's own. `note` is told of
+    a family that this machine lacks. `own` keeps a unix path from the moment it
     is bound; without it the Listener does, once it is returned.
 
     Raises:
@@ -68,7 +83,7 @@ def listen(
         family=wanted_family(options),
         datagram=options.udp,
         numeric=options.nodns,
-        passive=True,
+        passive=not private,
     )
     return Listener(_bind_all(addresses, options, backlog, note), BoundPath())
 
@@ -80,15 +95,11 @@ def _bind_all(
     for last_try in [False] * (PORT_TRIES - 1) + [True]:
         try:
             return _bind_each(addresses, options, backlog, note)
-        except _InUse as error:
+        except AddressInUse as error:
             if last_try or not any_port:
                 raise
             note(f"{error.text}; trying another number")
     raise AssertionError("not reached: the last try returns or raises")
-
-
-class _InUse(Fault):
-    """An address in use: with port 0 another number is tried."""
 
 
 def _bind_each(
@@ -128,8 +139,12 @@ def _bind(address: Address, port: int, options: Options, backlog: int) -> socket
         if address.type == socket.SOCK_STREAM:
             # For UDP, Linux would let a second listener take the port over.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if options.reuse_port and hasattr(socket, "SO_REUSEPORT"):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sockopts.apply(sock, options)
         host, _, *rest = address.sockaddr
+        if address.type == socket.SOCK_DGRAM:
+            ask_local_address(sock, host)
         sock.bind((host, port, *rest))
         if address.type == socket.SOCK_STREAM:
             sock.listen(backlog)
@@ -142,7 +157,7 @@ def _bind(address: Address, port: int, options: Options, backlog: int) -> socket
 def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
     text = f"listen on {address.host} port {port} ({address.protocol}): {reason(error)}"
     if error.errno == errno.EADDRINUSE:
-        return _InUse(text, USAGE)
+        return AddressInUse(text, address.protocol, address.host, port)
     return Fault(text, NETWORK)
 
 
@@ -160,8 +175,10 @@ def _listen_unix(path: str, options: Options, backlog: int, own: BoundPath) -> L
             sock.listen(backlog)
     except OSError as error:
         sock.close()
-        code = USAGE if error.errno == errno.EADDRINUSE else NETWORK
-        raise Fault(f"listen on {address.host}: {reason(error)}", code) from None
+        text = f"listen on {address.host}: {reason(error)}"
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(text, "unix-dgram" if options.udp else "unix", path, 0) from None
+        raise Fault(text, NETWORK) from None
     except BaseException:
         sock.close()
         raise

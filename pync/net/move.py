@@ -56,7 +56,10 @@ BULK = 1 << 16
 
 
 class Copy:
-    """Reads into one buffer and writes from it: at most one chunk is held at any time."""
+    """Reads into one buffer and writes from it: at most one chunk is held at any time.
+
+    A `buffer` given is shared with others: what cannot be written at once is kept apart.
+    """
 
     def __init__(
         self,
@@ -66,12 +69,14 @@ class Copy:
         *,
         by_line: bool = False,
         begun: bytes = b"",
+        buffer: memoryview | None = None,
     ) -> None:
         self._source = source
         self._sink = sink
         self._stages = stages
         self._by_line = by_line
-        self._buffer = memoryview(bytearray(CHUNK))
+        self._shared = buffer is not None
+        self._buffer = memoryview(bytearray(CHUNK)) if buffer is None else buffer
         self._pending = memoryview(begun)  # what another mover has read and not delivered
         self._ended = False
         self._boundary = not begun
@@ -97,6 +102,10 @@ class Copy:
             self._accept(count)
             if not self._pending:
                 return MORE
+            state = self._write(limit)
+            if self._shared and self._pending:
+                self._pending = memoryview(bytes(self._pending))  # others read into the buffer now
+            return state
         return self._write(limit)
 
     def at_boundary(self) -> bool:

@@ -19,11 +19,12 @@ IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", None)
 IPV6_RECVPKTINFO = getattr(socket, "IPV6_RECVPKTINFO", None)
 
 
-def ask_local_address(sock: socket.socket) -> None:
-    """Have the kernel tell to which of our addresses a datagram came, where a socket has them all.
+def ask_local_address(sock: socket.socket, host: str) -> None:
+    """Have the kernel tell to which of our addresses a datagram came, where `host` to bind to stands for all.
 
     Otherwise the answer may leave from another address than the query came to, and the client
-    throws it away (ip(7), RFC 3542 section 6).
+    throws it away (ip(7), RFC 3542 section 6). Before bind(2): of a datagram that is there earlier, the
+    kernel does not know it any more.
     """
     settings = {
         socket.AF_INET: ("0.0.0.0", socket.IPPROTO_IP, IP_PKTINFO),
@@ -32,7 +33,7 @@ def ask_local_address(sock: socket.socket) -> None:
     if sock.family not in settings:
         return
     wildcard, level, name = settings[sock.family]
-    if sock.getsockname()[0] != wildcard or name is None:
+    if host != wildcard or name is None:
         return
     try:
         sock.setsockopt(level, name, 1)

@@ -39,6 +39,20 @@ def apply(sock: socket.socket, options: Options) -> None:
             raise Fault(f"{spelling}: {reason(error)}", USAGE) from None
 
 
+def check_presence(sock: socket.socket) -> None:
+    """Let the system find out within two minutes when a peer that has ended its data is not there any more.
+
+    A peer that closed, and not only half-closed, answers a probe with a reset once its own system has
+    forgotten the connection (tcp_fin_timeout, tcp(7)).
+    """
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def _settings(family: int, options: Options) -> Iterator[_Setting]:
     """(spelling, level, name, value) for each option given."""
     if options.recv_buffer is not None:

@@ -29,7 +29,7 @@ class BoundPath:
         Raises:
             OSError: it cannot be bound; EADDRINUSE where somebody serves it, or a file is there.
         """
-        remove_stale(path, sock.type)
+        remove_stale(path)
         before = _identity(path)
         self._path = path
         try:
@@ -45,14 +45,18 @@ class BoundPath:
         self._identity = None
 
 
-def remove_stale(path: str, kind: int) -> None:
-    """Remove a socket that nobody serves; whatever else is there stays, and bind says so."""
+def remove_stale(path: str) -> None:
+    """Remove a socket that nobody serves; whatever else is there stays, and bind says so.
+
+    Asked with a datagram socket, which is no connection: a listener for streams answers EPROTOTYPE and does
+    not take us for the client it waits for.
+    """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX, kind) as probe:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         probe.setblocking(False)
         if probe.connect_ex(path) == errno.ECONNREFUSED:
             os.unlink(path)

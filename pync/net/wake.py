@@ -12,10 +12,16 @@ import select
 import selectors
 import signal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 #: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
 LONGEST_WAIT = 86400.0
 #: What to watch, readable when a signal has arrived; -1 until it is installed.
 fd = -1
+_requests: list[Callable[[], object]] = []
 
 
 def poll_selector() -> selectors.BaseSelector:
@@ -26,12 +32,25 @@ def poll_selector() -> selectors.BaseSelector:
 
 def install() -> None:
     """From now on each signal that has a handler makes `fd` readable."""
-    global fd
     if fd < 0:
-        fd, writing = os.pipe()
-        os.set_blocking(fd, False)
-        os.set_blocking(writing, False)
-        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        _make()
+
+
+def renew() -> None:
+    """In a fork: a descriptor of our own, and none of what was asked of our parent."""
+    _requests.clear()
+    if fd >= 0:
+        os.close(fd)
+        os.close(signal.set_wakeup_fd(-1))
+        _make()
+
+
+def _make() -> None:
+    global fd
+    fd, writing = os.pipe()
+    os.set_blocking(fd, False)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
 
 def sleep(seconds: float) -> None:
@@ -40,8 +59,35 @@ def sleep(seconds: float) -> None:
 
 
 def drain() -> None:
-    """Forget the signals so far; their handlers have run or are about to."""
+    """Forget the signals so far; their handlers have run or are about to. Do what was asked `on` them."""
+    _empty()
+    while _requests:
+        _requests.pop(0)()
+
+
+def _empty() -> None:
     try:
         os.read(fd, 4096)
     except BlockingIOError:
         return
+
+
+class Handlers:
+    """What signals ask for while we run, done in the loop that watches `fd`, not in between two steps.
+
+    Where `install` was not called, as in a library, signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+
+    def on(self, number: int, callback: Callable[[], object]) -> None:
+        """From now on the signal asks for a call of `callback`."""
+        if fd >= 0:
+            self._before[number] = signal.signal(number, lambda *_: _requests.append(callback))
+
+    def restore(self) -> None:
+        """Everything as it was before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()

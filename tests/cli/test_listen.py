@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,7 +116,9 @@ def test_an_address_in_use_is_a_clear_error_with_exit_code_2(options: list[str])
         code, _, messages = run_pync(*options, str(port))
         protocol = "udp" if "-u" in options else "tcp"
         assert code == 2
-        assert messages == [f"pync: listen on 0.0.0.0 port {port} ({protocol}): Address already in use"]
+        assert messages == [
+            f"pync: listen on 0.0.0.0 port {port} ({protocol}): Address already in use (pid {first.process.pid}, pync)"
+        ]
 
 
 def test_a_listener_can_be_restarted_at_once() -> None:
@@ -224,9 +227,19 @@ def test_a_unix_path_in_use_is_an_error_and_stays(options: list[str], tmp_path: 
         alive.bind(str(path))
         if not options:
             alive.listen()
-        code, _, messages = run_pync("-l", "-U", *options, str(path))
-        assert (code, messages) == (2, [f"pync: listen on {path}: Address already in use"])
+        code, _, (message,) = run_pync("-l", "-U", *options, str(path))
+        assert (code, message.partition(" (")[0]) == (2, f"pync: listen on {path}: Address already in use")
+        assert f"(pid {os.getpid()}, " in message
         assert path.exists()
+
+
+def test_a_listener_that_waits_is_not_disturbed_by_another_for_its_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with pync("-l", "-v", "-U", path, stdin=subprocess.DEVNULL) as first:
+        first.wait_for("Listening")
+        assert run_pync("-l", "-U", path)[0] == 2
+        assert run_pync("-U", path, stdin=b"for the first") == (0, b"", [])
+        assert first.finish() == (0, b"for the first")
 
 
 def test_a_file_that_is_no_socket_is_never_replaced(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pync.engine.flow import Flow
 from pync.engine.loop import Loop
 from pync.net.endpoint import (
     PIPE,
+    Calling,
     FileEndpoint,
     NothingEndpoint,
     PatientEndpoint,
@@ -967,3 +968,114 @@ def test_what_a_stage_still_holds_is_delivered_at_the_end(loop: JumpingLoop) -> 
     loop.run_out()
     assert sink.written == b"data<end>"
     assert ends == [flow]
+
+
+# --- endpoints without a descriptor, which call
+
+
+class Shelf(Calling):
+    """Holds so many bytes; whoever waits is called when `open` or `put` has changed something."""
+
+    kind = "shelf"
+
+    def __init__(self, room: int = 0) -> None:
+        super().__init__()
+        self.room = room
+        self.bytes = b""
+        self.ended = False
+
+    @property
+    def awaited(self) -> bool:
+        return self._callback is not None
+
+    def open(self, room: int) -> None:
+        self.room += room
+        self.ready()
+
+    def put(self, data: bytes, *, ended: bool = False) -> None:
+        self.bytes += data
+        self.ended = ended
+        self.ready()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        if not self.bytes:
+            return 0 if self.ended else None
+        piece, self.bytes = self.bytes[: len(buffer)], self.bytes[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        if not self.room:
+            return None
+        piece = bytes(data[: self.room])
+        self.room -= len(piece)
+        self.bytes += piece
+        return len(piece)
+
+
+def test_a_source_that_calls_is_waited_for_without_a_timer(loop: JumpingLoop) -> None:
+    source, sink, ends = Shelf(), Memory(), Ends()
+    flow = Flow(loop, source, sink)
+    flow.start(ends)
+    assert source.awaited
+    assert loop.empty
+    for piece in (b"one ", b"two "):
+        source.put(piece)
+        assert sink.written.endswith(piece)
+    assert source.awaited
+    source.put(b"three", ended=True)
+    assert sink.written == b"one two three"
+    assert ends == [flow]
+    assert not source.awaited
+    assert loop.empty
+
+
+def test_a_sink_that_calls_is_waited_for_without_a_timer(loop: JumpingLoop) -> None:
+    sink, ends = Shelf(), Ends()
+    flow = Flow(loop, Memory(b"all of it"), sink)
+    flow.start(ends)
+    assert flow.held_up_here
+    assert loop.empty
+    for room in (1, 3):
+        sink.open(room)
+        assert sink.awaited
+    assert sink.bytes == b"all "
+    sink.open(100)
+    assert sink.bytes == b"all of it"
+    assert ends == [flow]
+    assert not sink.awaited
+
+
+def test_whoever_is_held_or_stopped_is_not_called(loop: JumpingLoop) -> None:
+    source, sink = Shelf(), Memory()
+    flow = Flow(loop, source, sink)
+    flow.start(Ends())
+    flow.hold()
+    assert not source.awaited
+    source.put(b"while it was held")
+    loop.settle()
+    assert sink.written == b""
+    flow.release()
+    loop.settle()
+    assert sink.written == b"while it was held"
+    flow.stop()
+    assert not source.awaited
+    source.put(b"after the end")
+    loop.settle()
+    assert sink.written == b"while it was held"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.lists(st.integers(1, 40), max_size=40))
+def test_between_two_ends_that_call_no_byte_is_lost_and_no_time_passes(pieces: list[bytes], rooms: list[int]) -> None:
+    loop, ends = JumpingLoop(), Ends()
+    source, sink = Shelf(), Shelf()
+    Flow(loop, source, sink, buffer=memoryview(bytearray(16))).start(ends)
+    for piece, room in itertools.zip_longest(pieces, rooms):
+        source.put(piece or b"")
+        sink.open(room or 0)
+    source.put(b"", ended=True)
+    sink.open(1 << 20)
+    loop.settle()
+    assert sink.bytes == b"".join(pieces)
+    assert len(ends) == 1
+    assert loop.empty

@@ -306,12 +306,6 @@ def test_the_peers_end_is_the_end_when_our_input_is_a_terminal(scene: Scenes) ->
     assert now.shown() == b"bye"
 
 
-def test_the_peers_end_is_the_end_when_others_wait_to_be_served(scene: Scenes) -> None:
-    now = scene(end_with_peer=True)
-    now.peer_ends()
-    assert now.ended_well
-
-
 def test_after_the_peers_end_our_input_is_sent_to_its_end(scene: Scenes) -> None:
     now = scene()
     now.peer_ends()

@@ -157,8 +157,8 @@ def test_each_direction_has_a_digest_of_its_own(sent: list[bytes], received: lis
     through(taps.sent(), *sent)
     through(taps.received(), *received)
     assert taps.digests() == [
-        f"sha256 sent {hashlib.sha256(b''.join(sent)).hexdigest()}",
-        f"sha256 received {hashlib.sha256(b''.join(received)).hexdigest()}",
+        ("sha256", "sent", hashlib.sha256(b''.join(sent)).hexdigest()),
+        ("sha256", "received", hashlib.sha256(b''.join(received)).hexdigest()),
     ]
     taps.close()
 
@@ -202,7 +202,7 @@ def test_what_is_logged_and_digested_is_what_is_sent(
     sent = through(upward(options, taps), *pieces)
     taps.close()
     assert log.read_bytes() == sent
-    assert taps.digests()[0] == f"md5 sent {hashlib.md5(sent).hexdigest()}"
+    assert taps.digests()[0] == ("md5", "sent", hashlib.md5(sent).hexdigest())
     assert sent.count(b"\n") == sent.count(b"\r\n")
 
 

@@ -192,6 +192,29 @@ def test_a_unit_is_complete_only_when_all_of_it_is_delivered(
         assert mover.at_boundary() == (not held) or (line_ended and held)
 
 
+@given(
+    st.lists(st.tuples(DATA, TURNS, TURNS), min_size=2, max_size=4),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 100)), max_size=80),
+    st.booleans(),
+)
+def test_copies_that_share_a_buffer_never_see_each_others_bytes(
+    each: list[tuple[bytes, list[int], list[int]]], turns: list[tuple[int, int]], by_line: bool
+) -> None:
+    shared = memoryview(bytearray(CHUNK))
+    sinks = [Memory(turns=writes) for _, _, writes in each]
+    movers = [
+        Copy(Memory(data, reads), sink, by_line=by_line, buffer=shared)
+        for (data, reads, _), sink in zip(each, sinks, strict=True)
+    ]
+    for who, limit in turns:
+        movers[who % len(movers)].move(limit)
+        shared[:] = b"?" * CHUNK  # whoever is next reads into it
+    for mover, sink, (data, _, _) in zip(movers, sinks, each, strict=True):
+        run(mover)
+        assert sink.written == data
+        assert mover.moved == len(data)
+
+
 @given(DATA, TURNS)
 def test_every_read_that_brings_bytes_is_counted(data: bytes, reads: list[int]) -> None:
     source = Memory(data, reads)

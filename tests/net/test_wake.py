@@ -43,6 +43,96 @@ loop.run()
 """
 
 
+HANDLERS = """
+import os, signal
+from pync.engine.loop import Loop
+from pync.net import wake
+wake.install()
+before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+asked = []
+handlers = wake.Handlers()
+handlers.on(signal.SIGUSR1, lambda: asked.append(len(asked)))
+os.kill(os.getpid(), signal.SIGUSR1)
+os.kill(os.getpid(), signal.SIGUSR1)
+assert not asked, "done in between two steps, not in the loop"
+loop = Loop()
+loop.call_at(loop.time() + 0.01, loop.stop)
+loop.run()
+assert asked == [0, 1], asked
+handlers.restore()
+assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+os.kill(os.getpid(), signal.SIGUSR1)
+wake.drain()
+assert asked == [0, 1]
+"""
+
+CHAIN = """
+import os, signal
+from pync.net import wake
+wake.install()
+asked = []
+handlers = wake.Handlers()
+def first():
+    asked.append("first")
+    os.kill(os.getpid(), signal.SIGUSR2)  # while we are at it
+handlers.on(signal.SIGUSR1, first)
+handlers.on(signal.SIGUSR2, lambda: asked.append("second"))
+os.kill(os.getpid(), signal.SIGUSR1)
+wake.drain()
+wake.drain()
+assert asked == ["first", "second"], asked
+"""
+
+LIBRARY = """
+import os, signal
+from pync.net import wake
+handled = []
+signal.signal(signal.SIGUSR1, lambda *_: handled.append("the caller's"))
+handlers = wake.Handlers()
+handlers.on(signal.SIGUSR1, lambda: handled.append("ours"))
+os.kill(os.getpid(), signal.SIGUSR1)
+handlers.restore()
+os.kill(os.getpid(), signal.SIGUSR1)
+assert handled == ["the caller's"] * 2, handled
+assert wake.fd == -1
+wake.renew()
+assert wake.fd == -1
+"""
+
+FORK = """
+import os, select, signal, sys
+from pync.net import wake
+wake.install()
+handlers = wake.Handlers()
+asked = []
+handlers.on(signal.SIGUSR1, lambda: asked.append("parent"))
+os.kill(os.getpid(), signal.SIGUSR1)  # asked of the parent, and not done yet
+parents = os.fstat(wake.fd)
+pid = os.fork()
+if not pid:
+    code = 1
+    try:
+        wake.renew()
+        own = os.fstat(wake.fd)
+        assert (own.st_dev, own.st_ino) != (parents.st_dev, parents.st_ino)
+        wake.drain()
+        assert not asked, "what the parent was asked for is done by the child"
+        mine = []
+        wake.Handlers().on(signal.SIGUSR1, lambda: mine.append("child"))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert select.select([wake.fd], [], [], 30)[0]
+        wake.drain()
+        assert mine == ["child"]
+        code = 0
+    finally:
+        os._exit(code)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+wake.drain()
+assert asked == ["parent"]
+assert not select.select([wake.fd], [], [], 0)[0], "the child's signal has woken the parent"
+"""
+
+
 def run(program: str) -> int:
     return subprocess.run([sys.executable, "-c", program], timeout=PATIENCE, check=False).returncode
 
@@ -53,3 +143,19 @@ def test_a_signal_makes_the_descriptor_readable_until_it_is_drained() -> None:
 
 def test_a_signal_ends_the_loops_wait() -> None:
     assert run(LOOP) == 7
+
+
+def test_what_a_signal_asks_for_is_done_in_the_loop_and_the_handler_before_comes_back() -> None:
+    assert run(HANDLERS) == 0
+
+
+def test_what_is_asked_for_meanwhile_is_done_too() -> None:
+    assert run(CHAIN) == 0
+
+
+def test_a_library_call_leaves_signals_alone() -> None:
+    assert run(LIBRARY) == 0
+
+
+def test_a_fork_has_a_descriptor_of_its_own_and_none_of_its_parents_requests() -> None:
+    assert run(FORK) == 0

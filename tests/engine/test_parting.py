@@ -1,0 +1,123 @@
+"""Leaving without destroying what was sent: over real connections of the loopback, on a clock of the test's.
+
+Only TCP forgets what it has received when a reset comes, so socket pairs would prove nothing here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pync.engine.parting import PARTING, TURNS, Parting, discard, say_goodbye
+from tests.engine.test_flow import JumpingLoop, tcp_pair
+from tests.running import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Our side, which does not block, and the peer's."""
+    ours, peer = tcp_pair()
+    ours.setblocking(False)
+    peer.settimeout(PATIENCE)
+    with ours, peer:
+        yield ours, peer
+
+
+def parting(loop: JumpingLoop, sock: socket.socket, done: list[str]) -> Parting:
+    """As a conversation parts: closed when it is done."""
+
+    def over() -> None:
+        done.append("done")
+        sock.close()
+
+    return Parting(loop, sock, over)
+
+
+def wait_until_done(loop: JumpingLoop, done: list[str]) -> None:
+    """Even the loopback takes its time."""
+
+    def noticed() -> list[str]:
+        loop.settle()
+        return done
+
+    eventually(noticed, "that the peer is gone is noticed")
+
+
+def test_a_peer_that_is_still_talking_reads_our_last_words(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    peer.sendall(b"x" * 100_000)
+    ours.sendall(b"last words")
+    parting(loop, ours, done)
+    for _ in range(5):
+        peer.sendall(b"y" * 10_000)
+        loop.settle()
+    assert done == []
+    assert peer.recv(100) == b"last words"
+    assert peer.recv(100) == b""
+    peer.shutdown(socket.SHUT_WR)
+    wait_until_done(loop, done)
+    assert loop.empty
+
+
+def test_a_peer_that_does_not_end_is_left_after_a_moment(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    parting(loop, ours, done)
+    loop.advance(PARTING * 0.9)
+    assert done == []
+    assert peer.recv(1) == b""
+    loop.advance(PARTING * 0.2)
+    assert done == ["done"]
+    assert loop.empty
+
+
+def test_a_peer_that_resets_is_done_at_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    parting(loop, ours, done)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    wait_until_done(loop, done)
+    assert loop.empty
+
+
+def test_after_stop_nobody_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    parting(loop, ours, done).stop()
+    peer.close()
+    loop.run_out()
+    assert done == []
+    assert loop.empty
+
+
+def test_what_arrives_is_thrown_away_a_bounded_part_at_a_time() -> None:
+    class Endless:
+        reads = 0
+
+        def recv(self, size: int) -> bytes:
+            self.reads += 1
+            return bytes(size)
+
+    flood = Endless()
+    assert not discard(flood)  # type: ignore[arg-type]
+    assert flood.reads == TURNS
+
+
+def test_goodbye_to_somebody_who_is_gone_is_no_error(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+    with contextlib.suppress(OSError):
+        while True:
+            ours.send(b"x")
+    say_goodbye(ours)
+    assert discard(ours)
