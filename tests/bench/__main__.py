@@ -1,117 +1,95 @@
 """`python -m tests.bench [ROW ...]`: pync beside other programs, interleaved, in one run.
 
-Prints for each row the medians and the ratios that matter. Machines are noisy: trust the ratios of one
-run, and of them the medians. Nothing here asserts speed; a run that loses bytes stops the benchmark.
+Prints for each row the medians and the ratios that matter; `--write` puts them into results.md beside this file.
+Machines are noisy: trust the ratios of one run, and of them the medians. `--smoke` takes half a minute with
+tiny sizes and asserts that bytes arrived: it fails where a row does not work, and knows nothing of speed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import datetime
 import shutil
-import statistics
+import signal
+import subprocess
 import sys
 import tempfile
-from functools import partial
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.scan import scan_far, scan_loopback
-from tests.bench.transfer import Sample, cold_start, file_to_file, pipe_to_pipe, pipe_to_udp
-from tests.running import PYNC
+from tests.bench import report
+from tests.bench.contestants import LOSES, is_installed
+from tests.bench.load import compile_all
+from tests.bench.rows import ROWS
+from tests.bench.sample import Job, LostBytes, Result, Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.bench.sample import Contestant, Row
 
-    Run = Callable[[Path], Sample]
-
-HOST = "127.0.0.1"
-
-
-class Row(NamedTuple):
-    """A workload: its size in bytes at full length, the contestants, pync first, what to know of its figures."""
-
-    size: int
-    contestants: dict[str, Run]
-    note: str = ""
+RESULTS = Path(__file__).with_name("results.md")
+ABSENT = "not installed"
+SMOKE_SIZE = 3 << 20
+SMOKE_SECONDS = 0.05
+BLOCK = 1 << 20
 
 
-def _both(work: Callable[..., Sample], listen: list[str], connect: list[str]) -> Run:
-    return partial(work, listen, connect)
+def main() -> int:
+    """Run the rows asked for: 1 where one of pync's runs did not arrive, in a smoke where anybody's did not."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no server is left behind
+    compile_all()
+    began = time.monotonic()
+    results = {}
+    for name in arguments.rows or ROWS:
+        result = _run_row(ROWS[name], arguments)
+        results[name] = result
+        _print(name, result)
+    print(f"\n{time.monotonic() - began:.0f} s")
+    if not arguments.smoke:
+        print(report.text(report.asked(results)))
+    if arguments.write:
+        today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+        RESULTS.write_text(report.markdown(results, today, arguments.runs), "utf-8")
+    return 1 if list(_failures(results, arguments.smoke)) else 0
 
 
-PYNC_ENDS = ([PYNC, "-l", HOST], [PYNC, HOST])
-NC_ENDS = (["nc.openbsd", "-l", HOST], ["nc.openbsd", "-N", HOST])
-NCAT_ENDS = (["ncat", "-l", HOST], ["ncat", HOST])
-
-ROWS: dict[str, Row] = {
-    "cold": Row(
-        0,
-        {
-            "pync": lambda _: cold_start([PYNC, HOST]),
-            "import socket": lambda _: cold_start([sys.executable, "-c", "import socket"]),
-            "ncat": lambda _: cold_start(["ncat", HOST]),
-            "nc.openbsd": lambda _: cold_start(["nc.openbsd", HOST]),
-        },
-    ),
-    "pipe": Row(
-        2 << 30,
-        {
-            "pync": _both(pipe_to_pipe, *PYNC_ENDS),
-            "nc.openbsd": _both(pipe_to_pipe, *NC_ENDS),
-            "ncat": _both(pipe_to_pipe, *NCAT_ENDS),
-        },
-    ),
-    "file": Row(
-        2 << 30,
-        {
-            "pync": _both(file_to_file, *PYNC_ENDS),
-            "nc.openbsd": _both(file_to_file, *NC_ENDS),
-            "ncat": _both(file_to_file, *NCAT_ENDS),
-        },
-    ),
-    "udp": Row(
-        512 << 20,
-        {
-            "pync": partial(pipe_to_udp, [PYNC, "-u", "-q", "0", HOST]),
-            "nc.openbsd": partial(pipe_to_udp, ["nc.openbsd", "-u", "-q", "0", HOST]),
-        },
-    ),
-    "scan": Row(
-        0,
-        {
-            "pync": lambda _: scan_loopback([PYNC, "-n", "-z"]),
-            "nc.openbsd": lambda _: scan_loopback(["nc.openbsd", "-n", "-z"]),
-        },
-        "65,535 ports of the loopback",
-    ),
-    "scan-latency": Row(
-        0,
-        {
-            "pync": lambda _: scan_far([PYNC, "-n", "-z"], 2000),
-            "nc.openbsd": lambda _: scan_far(["nc.openbsd", "-n", "-z"], 100, times=20),
-        },
-        "2,000 ports at 40 ms; nc.openbsd scans 100 of them, its seconds and CPU seconds are those times 20",
-    ),
-}
-
-
-def main() -> None:
-    """Run the rows asked for and print a table of each."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; none: all of them")
-    parser.add_argument("--runs", type=int, default=7, help="counted runs of each contestant (default 7)")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each contestant (default 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the full sizes, for a quick look")
+    parser.add_argument("--seconds", type=float, default=0.7, help="how long a rate is measured (default 0.7)")
+    parser.add_argument("--write", action="store_true", help="write results.md")
+    parser.add_argument("--smoke", action="store_true", help="see that everything works, in half a minute")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    with tempfile.TemporaryDirectory(dir=_memory_directory()) as directory:
-        for name in arguments.rows or ROWS:
-            try:
-                _run_row(name, ROWS[name], arguments.runs, arguments.scale, Path(directory))
-            except pytest.skip.Exception as skipped:  # network namespaces need root
-                print(f"\n{name}\n  skipped: {skipped}")
+    if arguments.write and (arguments.rows or arguments.smoke or arguments.scale != 1):
+        parser.error("--write is for all rows, at full size")
+    return arguments
+
+
+def _run_row(row: Row, arguments: argparse.Namespace) -> Result:
+    runs = 1 if arguments.smoke else max(2, round(arguments.runs * row.repeat))
+    seconds = SMOKE_SECONDS if arguments.smoke else arguments.seconds
+    size = SMOKE_SIZE if arguments.smoke else int(row.size * arguments.scale)
+    warm_up = not (arguments.smoke or row.warms_up)
+    result = Result(row, {name: [] for name in row.contestants})
+    around = row.surroundings(arguments.smoke) if row.surroundings else contextlib.nullcontext(0)
+    with tempfile.TemporaryDirectory(dir=_memory_directory(), prefix="pync-bench-") as directory, around as port:
+        source = Path(directory) / "given"
+        _fill(source, size)
+        for number in range(-warm_up, runs):
+            job = Job(source, seconds, check=number < 0 or arguments.smoke, smoke=arguments.smoke, port=port)
+            for name, contestant in row.contestants.items():
+                sample = _attempt(name, contestant, job)
+                if number >= 0 or isinstance(sample, str):
+                    result.rounds[name].append(sample)
+    return result
 
 
 def _memory_directory() -> str | None:
@@ -120,44 +98,46 @@ def _memory_directory() -> str | None:
     return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 6 << 30 else None
 
 
-def _run_row(name: str, row: Row, runs: int, scale: float, directory: Path) -> None:
-    source = directory / name
-    with open(source, "wb") as file:
-        for _ in range(int(row.size * scale) >> 20):
-            file.write(bytes(range(256)) * 4096)
-    samples: dict[str, list[Sample]] = {contestant: [] for contestant in row.contestants}
-    for number in range(runs + 1):  # the first round warms up
-        for contestant, run in row.contestants.items():
-            if contestant in ("ncat", "nc.openbsd") and shutil.which(contestant) is None:
-                continue
-            sample = run(source)
-            if number:
-                samples[contestant].append(sample)
-    _print(name, source.stat().st_size, samples)
-    if row.note:
-        print(f"  {row.note}")
-    for path in directory.iterdir():
-        path.unlink()
+def _fill(path: Path, size: int) -> None:
+    """Blocks that differ from one another, so that a block in the wrong place is noticed."""
+    block = bytes(range(251)) * (BLOCK // 251 + 1)
+    with open(path, "wb") as file:
+        for number in range(size // BLOCK):
+            file.write(number.to_bytes(8, "big") + block[: BLOCK - 8])
 
 
-def _print(name: str, size: int, samples: dict[str, list[Sample]]) -> None:
-    print(f"\n{name}, {size >> 20} MiB" if size else f"\n{name}")
-    print(f"  {'':14}{'median s':>10}{'min':>9}{'max':>9}{'CPU s':>9}{'peak MiB':>10}{'time / pync':>13}")
-    own = [sample.seconds for sample in samples["pync"]]
-    for contestant, taken in samples.items():
-        if not taken:
-            print(f"  {contestant:14}  not installed")
-            continue
-        seconds = [sample.seconds for sample in taken]
-        ratio = statistics.median(theirs / ours for theirs, ours in zip(seconds, own, strict=True))
-        cpu = statistics.median(sample.cpu for sample in taken)
-        peak = max(sample.peak for sample in taken)
-        print(
-            f"  {contestant:14}{statistics.median(seconds):>10.4f}{min(seconds):>9.4f}{max(seconds):>9.4f}"
-            f"{cpu:>9.4f}{peak:>10.1f}{ratio:>13.2f}",
-            flush=True,
-        )
+def _attempt(name: str, contestant: Contestant, job: Job) -> Sample | str:
+    """A sample, or in words why there is none."""
+    if not is_installed(contestant.needs):
+        return ABSENT
+    try:
+        return contestant.run(job)
+    except pytest.skip.Exception as skipped:  # network namespaces need root
+        return f"not here: {skipped}"
+    except (LostBytes, OSError, subprocess.SubprocessError, pytest.fail.Exception) as trouble:
+        return f"lost: {trouble}"
+
+
+def _print(name: str, result: Result) -> None:
+    print(f"\n{name}: {result.row.title}")
+    print(report.text(report.table(result)), flush=True)
+    for line in report.notes(result):
+        print(f"  {line}")
+
+
+def _failures(results: dict[str, Result], smoke: bool) -> list[str]:
+    """What did not arrive though it could have."""
+    failures = []
+    for row, result in results.items():
+        for name in set(result.rounds) - set(LOSES) if smoke else ["pync"]:
+            troubles = [trouble for trouble in result.troubles(name) if not trouble.startswith("not ")]
+            failures += [f"{row}, {name}: {trouble}" for trouble in troubles]
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return failures
 
 
 if __name__ == "__main__":
-    main()
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit(130)
