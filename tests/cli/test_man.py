@@ -7,6 +7,7 @@ here: that is test_generated.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -17,8 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.cli import argv, man
+from pync.engine.tally import Tally
 from pync.errors import EXIT_CODES
+from pync.meter.summary import Summary
 from pync.options import GROUPS, ROWS, TABLE, Opt, Options, check
+from pync.ports.plain import DOCUMENT
 from tests.running import PATIENCE, peer
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "pync.1"
@@ -108,6 +112,15 @@ def test_every_exit_code_is_explained(lines: list[str]) -> None:
     assert {code: text[:1].lower() + text[1:].rstrip(".") for code, text in told.items()} == {
         code: text[:1].lower() + text[1:] for code, text in EXIT_CODES.items()
     }
+
+
+def test_every_key_of_the_json_documents_is_described(lines: list[str]) -> None:
+    begin, end = lines.index("JSON"), lines.index("EXIT STATUS")
+    words = set(re.findall(r"\w[\w-]*", " ".join(lines[begin:end])))
+    summary = json.loads(Summary().line(0))["summary"]
+    listener = Tally().as_json()["listener"]
+    keys = {path.rpartition(".")[2].removesuffix("[]") for path in DOCUMENT} | set(summary) | set(listener)
+    assert keys - words == set()
 
 
 def test_every_command_in_the_examples_is_one_that_pync_takes() -> None:
