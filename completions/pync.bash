@@ -35,17 +35,32 @@ _pync_offer() {
     done < <(compgen "$@")
 }
 
+# Offers the files ($2 is -f) or directories (-d) that begin with $3, each with $1 in front.
 _pync_files() {
     compopt -o filenames 2>/dev/null # outside of a completion, and in bash 3, there is none
-    _pync_offer "$1" -f -- "$2"
+    _pync_offer "$1" "$2" -- "$3"
+}
+
+# Offers the programs that begin with $2, each with $1 in front: nothing that only the shell knows.
+_pync_commands() {
+    local found
+    [[ $2 == */* ]] && compopt -o filenames 2>/dev/null
+    while IFS= read -r found; do
+        if [[ $2 == */* && -d $found ]] || type -P -- "$found" >/dev/null; then
+            COMPREPLY+=("$1$found")
+        fi
+    done < <(compgen -c -- "$2")
 }
 
 # Offers the values of the option $1 that begin with $3, each with $2 in front.
 _pync_value() {
     case $1 in
-        redirection | -o | --output | --hex-dump | --port-file | --allowfile | --denyfile | --http-root) _pync_files "$2" "$3" ;;
+        redirection | -o | --output | --hex-dump | --port-file | --allowfile | --denyfile) _pync_files "$2" -f "$3" ;;
         --hash) _pync_offer "$2" -W 'blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512' -- "$3" ;;
         -T | --tos) _pync_offer "$2" -W 'lowdelay throughput reliability lowcost inetcontrol netcontrol critical ef cs0 cs1 cs2 cs3 cs4 cs5 cs6 cs7 af11 af12 af13 af21 af22 af23 af31 af32 af33 af41 af42 af43' -- "$3" ;;
+        -e | --exec) _pync_commands "$2" "$3" ;;
+        -c | --sh-exec) _pync_commands "$2" "$3" ;;
+        --http-root) _pync_files "$2" -d "$3" ;;
     esac
 }
 
@@ -91,7 +106,7 @@ _pync() {
         fi
     elif ((operands == 0)); then
         if [[ $paths ]]; then
-            _pync_files '' "$current"
+            _pync_files '' -f "$current"
         else
             _pync_offer '' -A hostname -- "$current"
         fi

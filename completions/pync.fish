@@ -15,15 +15,35 @@ function __pync_first
     test (count $argv) -eq 0 -a $kind = $wanted
 end
 
+# What is typed of a value, whether in the word of its option or in its own.
+function __pync_typed
+    commandline -ct | string replace -r '^--[^=]*=' ''
+end
+
+function __pync_directories
+    __fish_complete_directories (__pync_typed)
+end
+
+# The programs, and directories on the way to one: nothing that only the shell knows.
+function __pync_commands
+    set -l typed (__pync_typed)
+    for found in (complete -C "$typed")
+        set -l word (string split -m 1 \t -- $found)[1]
+        if command -q -- $word; or string match -q '*/' -- $word
+            echo $word
+        end
+    end
+end
+
 complete -c pync -f
 complete -c pync -n '__pync_first host' -a '(__fish_print_hostnames)'
 complete -c pync -n '__pync_first path' -F
 complete -c pync -s l -l listen -d 'wait for a connection instead of making one'
-complete -c pync -s k -l keep-open -d 'with -l: serve many connections, at the same time; else accepted, changes nothing'
+complete -c pync -s k -l keep-open -d 'with -l: serve many connections at the same time; else it changes nothing'
 complete -c pync -s u -l udp -d 'datagrams instead of a stream'
 complete -c pync -s U -l unix -l unixsock -d 'unix-domain socket: the operand is a path, @name an abstract one'
 complete -c pync -s z -l zero -d 'probe ports, exchange no data; 0 when a port is open'
-complete -c pync -l ports -d 'show this machine\'s bound ports and their connections; 1 when none of those asked for is bound'
+complete -c pync -l ports -d 'show this machine\'s bound ports; 1 when none of those asked for is bound'
 complete -c pync -s 4 -l ipv4 -d 'IPv4 only'
 complete -c pync -s 6 -l ipv6 -d 'IPv6 only'
 complete -c pync -s n -l nodns -d 'numeric addresses and ports only, no look-up'
@@ -47,7 +67,7 @@ complete -c pync -l delay -x -d 'pause TIME between reads and writes'
 complete -c pync -l rate -x -d 'at most SIZE bytes a second, each direction'
 complete -c pync -s C -l crlf -d 'send LF as CRLF; CRLF stays CRLF'
 complete -c pync -s t -l telnet -d 'refuse telnet options; keep telnet commands out of the output'
-complete -c pync -l lines -d 'UDP: each line of input is a datagram; with -l -k: keep every client\'s lines whole'
+complete -c pync -l lines -d 'UDP: a line of input is a datagram; with -l -k: clients\' lines are kept whole'
 complete -c pync -l datagram-size -x -d 'UDP: cut input into datagrams of at most SIZE bytes'
 complete -c pync -s o -l output -r -F -d 'write the session\'s bytes, both directions, to FILE'
 complete -c pync -l hex-dump -r -F -d 'write the session to FILE as hex, with direction, offset and text'
@@ -71,8 +91,8 @@ complete -c pync -l denyfile -r -F -d 'as --deny, from a file'
 complete -c pync -l backlog -x -d 'clients that may queue for being accepted'
 complete -c pync -l reuse-port -d 'let other listeners of the same user share the port'
 complete -c pync -l workers -x -d 'serve with N processes that share the port'
-complete -c pync -s e -l exec -x -d 'run CMD for the connection, with it as standard input and output'
-complete -c pync -s c -l sh-exec -x -d 'the same, CMD being a line for /bin/sh'
+complete -c pync -s e -l exec -x -a '(__pync_commands)' -d 'run CMD for the connection, with it as standard input and output'
+complete -c pync -s c -l sh-exec -x -a '(__pync_commands)' -d 'the same, CMD being a line for /bin/sh'
 complete -c pync -l echo -d 'send back what arrives (RFC 862)'
 complete -c pync -l hello -d 'greet: a line NAME is answered with Hello, NAME!'
 complete -c pync -l discard -d 'throw away what arrives (RFC 863)'
@@ -81,7 +101,7 @@ complete -c pync -l daytime -d 'tell date and time as text (RFC 867)'
 complete -c pync -l time -d 'tell the time as the seconds since 1900, four bytes (RFC 868)'
 complete -c pync -l upper -d 'send back the text in capitals'
 complete -c pync -l http -d 'serve the files of the current directory to browsers'
-complete -c pync -l http-root -r -F -d 'the same, with the files of DIR'
+complete -c pync -l http-root -x -a '(__pync_directories)' -d 'the same, with the files of DIR'
 complete -c pync -l wait -x -d 'keep trying until it answers, or TIME is over'
 complete -c pync -l until-closed -d 'with --wait: until nothing answers any more; no data is exchanged'
 complete -c pync -l retry -x -d 'connect again up to N times, after 1 s, 2 s, 4 s, ... at most 30 s'
@@ -92,7 +112,7 @@ complete -c pync -l pid -x -d 'with --ports: only what this process owns'
 complete -c pync -l name -x -d 'with --ports: only where the program\'s name contains TEXT'
 complete -c pync -l progress -d 'show how far the transfer is: bytes, rate, time, on stderr'
 complete -c pync -l size -x -d 'with --progress: how many bytes will be sent; with -d, received'
-complete -c pync -l json -d 'results as JSON: of -z and --ports on stdout, the summary of a session on stderr'
+complete -c pync -l json -d 'results as JSON: -z and --ports on stdout, a session\'s summary on stderr'
 complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'
 complete -c pync -s h -l help -d 'show this help and exit'

@@ -170,7 +170,7 @@ class Options:
     listen: bool = row("l", "wait for a connection instead of making one", group=MODE)
     keep_open: bool = row(
         "k",
-        "with -l: serve many connections, at the same time; else accepted, changes nothing",
+        "with -l: serve many connections at the same time; else it changes nothing",
         group=MODE,
         detail="Without it a listener serves one connection and exits. With it every client's bytes go to standard "
         "output, and standard input is copied to every client.",
@@ -200,11 +200,11 @@ class Options:
     )
     ports: bool = row(
         "",
-        "show this machine's bound ports and their connections; 1 when none of those asked for is bound",
+        "show this machine's bound ports; 1 when none of those asked for is bound",
         group=MODE,
         excludes=("listen", "zero"),
-        detail="Operands are port numbers, names and ranges to show. Also a filter: -4, -6, -u, -U, --pid, --name. "
-        "With -v the peers of each port are shown too.",
+        detail="Each with its owners and the number of its connections. Operands are port numbers, names and ranges "
+        "to show; further filters are -4, -6, -u, -U, --pid and --name. With -v the peers of each port are shown too.",
     )
     # --- Address
     ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",))
@@ -276,7 +276,7 @@ class Options:
     )
     lines: bool = row(
         "",
-        "UDP: each line of input is a datagram; with -l -k: keep every client's lines whole",
+        "UDP: a line of input is a datagram; with -l -k: clients' lines are kept whole",
         group=DATA,
         needs=("udp", "keep_open"),
     )
@@ -498,7 +498,7 @@ class Options:
     )
     json: bool = row(
         "",
-        "results as JSON: of -z and --ports on stdout, the summary of a session on stderr",
+        "results as JSON: -z and --ports on stdout, a session's summary on stderr",
         group=SEE,
     )
     verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)
@@ -537,7 +537,7 @@ def given(options: Options) -> Iterator[Opt]:
 def any_of(options: Options, names: tuple[str, ...]) -> bool:
     """Whether the command line has set one of these."""
     values = vars(options)
-    return any(values[name] for name in names)
+    return any(values[name] != DEFAULTS[name] for name in names)
 
 
 def check(options: Options) -> None:

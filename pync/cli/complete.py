@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pync.options import ACTION, COUNTED, ROWS, TABLE, Opt
+from pync.options import ACTION, COMMAND, COUNTED, DIRECTORY, ROWS, TABLE, Opt
 from pync.values import TOS_WORDS
 
 if TYPE_CHECKING:
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 NOTICE = "# Made from the table in pync/options.py by `python -m pync.cli.generate`: do not edit."
 
-#: What to offer where a value cannot be guessed, and where it is the name of a file.
+#: What to offer where a value cannot be guessed, and where the shell knows what there is of it.
 NOTHING: tuple[str, ...] = ()
 FILES: tuple[str, ...] = ("FILES",)
+DIRECTORIES: tuple[str, ...] = ("DIRECTORIES",)
+COMMANDS: tuple[str, ...] = ("COMMANDS",)
+
+#: The kinds of values that are more than the name of a file.
+KINDS = {DIRECTORY: DIRECTORIES, COMMAND: COMMANDS}
 
 #: The rows whose values can be listed. hashlib's guaranteed names are the same in every Python.
 WORDS = {
@@ -29,7 +34,9 @@ WORDS = {
 
 
 def offer(opt: Opt) -> tuple[str, ...]:
-    """What may follow an option that takes a value: FILES, NOTHING or a list of words."""
+    """What may follow an option that takes a value: FILES, DIRECTORIES, COMMANDS, NOTHING or a list of words."""
+    if opt.kind in KINDS:
+        return KINDS[opt.kind]
     return FILES if opt.kind.names_file else WORDS.get(opt.attribute, NOTHING)
 
 
@@ -88,9 +95,21 @@ _pync_offer() {
     done < <(compgen "$@")
 }
 
+# Offers the files ($2 is -f) or directories (-d) that begin with $3, each with $1 in front.
 _pync_files() {
     compopt -o filenames 2>/dev/null # outside of a completion, and in bash 3, there is none
-    _pync_offer "$1" -f -- "$2"
+    _pync_offer "$1" "$2" -- "$3"
+}
+
+# Offers the programs that begin with $2, each with $1 in front: nothing that only the shell knows.
+_pync_commands() {
+    local found
+    [[ $2 == */* ]] && compopt -o filenames 2>/dev/null
+    while IFS= read -r found; do
+        if [[ $2 == */* && -d $found ]] || type -P -- "$found" >/dev/null; then
+            COMPREPLY+=("$1$found")
+        fi
+    done < <(compgen -c -- "$2")
 }
 
 # Offers the values of the option $1 that begin with $3, each with $2 in front.
@@ -142,7 +161,7 @@ _pync() {
         fi
     elif ((operands == 0)); then
         if [[ $paths ]]; then
-            _pync_files '' "$current"
+            _pync_files '' -f "$current"
         else
             _pync_offer '' -A hostname -- "$current"
         fi
@@ -174,12 +193,19 @@ def _names(opts: Iterable[Opt]) -> list[str]:
 
 def _bash_values(valued: list[Opt]) -> list[str]:
     files = [opt for opt in valued if offer(opt) is FILES]
-    lines = [f'        {" | ".join(["redirection", *_spellings(files)])}) _pync_files "$2" "$3" ;;']
+    lines = [f'        {" | ".join(["redirection", *_spellings(files)])}) _pync_files "$2" -f "$3" ;;']
     for opt in valued:
         if offer(opt) not in (FILES, NOTHING):
-            words = " ".join(offer(opt))
-            lines.append(f'        {" | ".join(opt.spellings())}) _pync_offer "$2" -W \'{words}\' -- "$3" ;;')
+            lines.append(f"        {' | '.join(opt.spellings())}) {_bash_offer(offer(opt))} ;;")
     return lines
+
+
+def _bash_offer(offered: tuple[str, ...]) -> str:
+    if offered is DIRECTORIES:
+        return '_pync_files "$2" -d "$3"'
+    if offered is COMMANDS:
+        return '_pync_commands "$2" "$3"'
+    return f'_pync_offer "$2" -W \'{" ".join(offered)}\' -- "$3"'
 
 
 # --- zsh
@@ -221,6 +247,10 @@ def zsh() -> str:
     )
 
 
+#: What zsh has for each. A blank alone offers nothing; one in front keeps zsh from putting words behind the first.
+ZSH_OFFERS = {FILES: "_files", DIRECTORIES: "_path_files -/", COMMANDS: " _command_names -e", NOTHING: " "}
+
+
 def _zsh_spec(opt: Opt) -> str:
     """What the row rules out, its spellings, its help, its value (zshcompsys(1), _arguments)."""
     words = _zsh_words(opt)
@@ -247,10 +277,9 @@ def _zsh_excluded(opt: Opt) -> str:
 def _zsh_value(opt: Opt) -> str:
     if not opt.takes_value:
         return ""
-    if offer(opt) is FILES:
-        return f":{opt.kind.metavar}:_files"
     words = offer(opt)
-    return f":{opt.kind.metavar}:" + (f"({' '.join(words)})" if words else " ")
+    action = ZSH_OFFERS.get(words) or f"({' '.join(words)})"
+    return f":{opt.kind.metavar}:{action}"
 
 
 def _zsh_quoted(text: str) -> str:
@@ -274,6 +303,26 @@ function __pync_first
         set kind path
     end
     test (count $argv) -eq 0 -a $kind = $wanted
+end
+
+# What is typed of a value, whether in the word of its option or in its own.
+function __pync_typed
+    commandline -ct | string replace -r '^--[^=]*=' ''
+end
+
+function __pync_directories
+    __fish_complete_directories (__pync_typed)
+end
+
+# The programs, and directories on the way to one: nothing that only the shell knows.
+function __pync_commands
+    set -l typed (__pync_typed)
+    for found in (complete -C "$typed")
+        set -l word (string split -m 1 \t -- $found)[1]
+        if command -q -- $word; or string match -q '*/' -- $word
+            echo $word
+        end
+    end
 end
 
 complete -c pync -f
@@ -305,6 +354,15 @@ def _fish_specs(opt: Opt) -> list[str]:
     return [f"{letter}{first}{value}", *(f"{name}{value}" for name in others)]
 
 
+#: What stands for each in a row: -r wants a value, -F lets it be a file, -x is for one that is none.
+FISH_OFFERS = {
+    FILES: " -r -F",
+    DIRECTORIES: " -x -a '(__pync_directories)'",
+    COMMANDS: " -x -a '(__pync_commands)'",
+    NOTHING: " -x",
+}
+
+
 def _fish_row(opt: Opt) -> str:
     letter = f" -s {opt.short}" if opt.short else ""
     names = "".join(f" -l {name}" for name in _long_names(opt))
@@ -314,10 +372,8 @@ def _fish_row(opt: Opt) -> str:
 def _fish_value(opt: Opt) -> str:
     if not opt.takes_value:
         return ""
-    if offer(opt) is FILES:
-        return " -r -F"
     words = offer(opt)
-    return " -x" + (f" -a {_fish_quoted(' '.join(words))}" if words else "")
+    return FISH_OFFERS.get(words) or f" -x -a {_fish_quoted(' '.join(words))}"
 
 
 def _fish_quoted(text: str) -> str:

@@ -31,6 +31,7 @@ from pync.net.dial import dial_unix, remaining
 from pync.net.endpoint import TTY
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
+from pync.options import any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from pync.options import Options
     from pync.wire.address import Target
 
+#: Options for which each datagram counts by itself.
+BORDERS = ("recv_limit", "hex_dump", "rate", "delay")
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
 SILENCE = 1.0
 
@@ -58,7 +61,7 @@ class DatagramRelay(Relay):
         something could not be sent.
         """
         loop = Loop()
-        source = DatagramSource(datagrams)
+        source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
         sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
         down = self.downward(loop, source, [])
         up = self.upward(loop, sink)

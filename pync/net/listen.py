@@ -193,6 +193,8 @@ def write_port_file(path: str, listener: Listener) -> None:
     """
     ports = dict.fromkeys(address.port for address in listener.addresses())
     draft = f"{path}.{os.getpid()}.tmp"
+    if os.path.exists(path) and not os.path.isfile(path):  # root could replace a device
+        raise Fault(f"write {path}: not a regular file")
     try:
         with open(draft, "x", encoding="ascii") as file:  # "x": what lies in the way is not ours
             try:

@@ -31,6 +31,11 @@ GOOD = {
     "PORT": ["10000", "0", "http", "70000"],
     "NAME": ["sha256", "eth0", "--"],
     "FILE": ["/tmp/a", "-", "a=b", "a b", "é"],
+    "DIR": ["/tmp", ".", "..", "a b/", "-d"],
+    "RULES": ["192.0.2.7", "192.0.2.0/24,host.example", "192.0.*.*", "2001:db8::/32", "192.0.2.7-20"],
+    "CMD": ["sort -u", "/bin/cat", "echo 'a b' >&2; exit 3", "--", "-l"],
+    "TEXT": ["postgres", "-", "a b", "é", "[x]"],
+    "PID": ["1", "4194304"],
 }
 ODD = ["-1", "-1ms", "-0", "0", "", "-", "--", "=5", "abc", "-l", "--udp", "nan", "٣", "256", "1e5", "[x]", "\udcff"]
 OPERANDS = [
@@ -154,6 +159,19 @@ def test_no_words_make_it_raise(argv: list[str]) -> None:
         ("-4 -6 host 80", Options(["host", "80"], ipv4=True, ipv6=True)),
         ("-w 1 -w 2 host 80", Options(["host", "80"], timeout=2.0)),
         ("-o - host 80", Options(["host", "80"], output="-")),
+        ("-lke cat 10000", Options(["10000"], listen=True, keep_open=True, exec="cat")),
+        ("-lp 10000 -c date", Options([], listen=True, source_port="10000", sh_exec="date")),
+        ("-l 10000 -e /bin/sh", Options(["10000"], listen=True, exec="/bin/sh")),
+        ("-lk --http 0.0.0.0 8000", Options(["0.0.0.0", "8000"], listen=True, keep_open=True, http=True)),
+        ("-l --http-root=. 8000", Options(["8000"], listen=True, http_root=".")),
+        ("--ports", Options([], ports=True)),
+        ("--ports 22 80-90 --pid 1 --name=ssh", Options(["22", "80-90"], ports=True, pid=1, name="ssh")),
+        ("--ports --watch 2s -v", Options([], ports=True, watch=2.0, verbose=1)),
+        (
+            "-lk --allow 192.0.2.0/24,::1 10000",
+            Options(["10000"], listen=True, keep_open=True, allow="192.0.2.0/24,::1"),
+        ),
+        ("--progress --size 1G host 80", Options(["host", "80"], progress=True, size=1 << 30)),
     ],
 )
 def test_ordinary_lines_go_the_quick_way(line: str, expected: Options) -> None:
@@ -167,6 +185,8 @@ def test_ordinary_lines_go_the_quick_way(line: str, expected: Options) -> None:
         "--help", "-h", "-lh", "host 80 --help", "--version", "-l --version",
         "--nonesuch", "-Z", "-lZ 10000", "--list 10000", "--listen=yes", "-w", "host 80 -w", "--timeout",
         "-w abc host 80", "-w 0 host 80", "--timeout= host 80", "-M 256 host 80", "-T nonesuch host 80", "-wl 10000",
+        "-l 10000 -e", "-l --http=. 8000", "--ports --pid 0", "--ports --pid sshd", "-l --allow= 10000",
+        "-l --echo=1 7",
     ],
 )  # fmt: skip
 def test_what_typer_must_speak_about_is_declined(line: str) -> None:

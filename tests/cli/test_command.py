@@ -24,7 +24,7 @@ PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if n
 
 WITH_VALUE = [opt for opt in TABLE if opt.takes_value]
 #: Kinds that take any text but none at all.
-TEXTS = ("ADDR", "PORT", "NAME", "FILE")
+TEXTS = ("ADDR", "PORT", "NAME", "FILE", "DIR", "RULES", "CMD", "TEXT")
 
 
 @cache

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 COMPLETIONS = Path(__file__).resolve().parents[2] / "completions"
 SPELLINGS = {spelling for opt in TABLE for spelling in opt.spellings()}
 HOSTS = {"alpha.example", "beta.example"}
+#: A program that can be found, whose name begins like no other one's.
+HANDLER = "zz-pync-handler"
 #: What lies in the directory where the shells are asked.
 FILES = {"one file", "other"}
 
@@ -54,9 +56,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("home")
     hosts = home / "hosts"
     hosts.write_text("".join(f"192.0.2.1 {host}\n" for host in sorted(HOSTS)))
+    programs = home / "bin"
+    programs.mkdir()
+    handler = programs / HANDLER
+    handler.touch()
+    handler.chmod(0o755)
     own = {"HOME": str(home), "HOSTFILE": str(hosts), "INPUTRC": "/dev/null", "TERM": "dumb", "ZDOTDIR": str(home)}
     configured = {f"XDG_{name}_HOME": str(home) for name in ("CONFIG", "DATA", "CACHE", "STATE")}
-    return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **own, **configured}
+    return {"PATH": f"{programs}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8", **own, **configured}
 
 
 BASH_QUESTION = """
@@ -223,9 +230,11 @@ def test_the_neighbours_of_the_port_options_are_told_apart(ask: Ask, start: str)
 
 def test_an_option_whose_value_cannot_be_listed_is_followed_by_nothing(ask: Ask) -> None:
     silent = [
-        opt for opt in TABLE if opt.takes_value and not opt.kind.names_file and opt.attribute not in complete.WORDS
+        opt
+        for opt in TABLE
+        if opt.takes_value and opt.kind.metavar not in ("FILE", "DIR", "CMD") and opt.attribute not in complete.WORDS
     ]
-    assert ROWS["source_port"] in silent
+    assert {ROWS[name] for name in ("source_port", "allow", "pid", "name")} <= set(silent)
     for opt in silent:
         spelling = opt.spellings()[0]
         assert ask(f"pync {spelling} ") == set(), spelling
@@ -235,13 +244,47 @@ def test_an_option_whose_value_cannot_be_listed_is_followed_by_nothing(ask: Ask)
 
 
 def test_an_option_that_names_a_file_is_followed_by_files(ask: Ask) -> None:
-    naming = [spelling for opt in TABLE if opt.kind.names_file for spelling in opt.spellings()]
-    assert "--port-file" in naming
+    naming = [spelling for opt in TABLE if opt.kind.metavar == "FILE" for spelling in opt.spellings()]
+    assert {"--port-file", "--denyfile"} <= set(naming)
     for spelling in naming:
         assert ask(f"pync {spelling} ") == FILES, spelling
     assert ask("pync -vo ") == FILES
     assert ask("pync --output=") == FILES
     assert ask("pync --output=on") == {"one file"}
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another directory: a directory, a program and a file that is neither."""
+    directory = tmp_path_factory.mktemp("there")
+    (directory / "place").mkdir()
+    (directory / "program").touch()
+    (directory / "program").chmod(0o755)
+    (directory / "paper").touch()
+    return directory
+
+
+def last_parts(paths: set[str]) -> set[str]:
+    """Some shells offer a whole path and some what is missing of it, some with the slash of a directory."""
+    return {path.rstrip("/").rpartition("/")[2] for path in paths}
+
+
+@pytest.mark.parametrize("spelling", ["--http-root ", "--http-root="])
+def test_an_option_that_names_a_directory_is_followed_by_directories(ask: Ask, there: Path, spelling: str) -> None:
+    assert [opt.name for opt in TABLE if opt.kind.metavar == "DIR"] == ["http-root"]
+    assert last_parts(ask(f"pync -l {spelling}{there}/")) == {"place"}
+    assert last_parts(ask(f"pync -l {spelling}{there}/pl")) == {"place"}
+    assert ask(f"pync -l {spelling}") == set()
+
+
+@pytest.mark.parametrize(
+    "spelling", [spelling for opt in TABLE if opt.kind.metavar == "CMD" for spelling in opt.spellings()]
+)
+def test_an_option_that_runs_a_program_is_followed_by_programs(ask: Ask, there: Path, spelling: str) -> None:
+    for before in [f"{spelling} "] + [f"{spelling}="] * spelling.startswith("--"):
+        assert ask(f"pync -l {before}zz-py") == {HANDLER}
+        assert last_parts(ask(f"pync -l {before}{there}/p")) == {"place", "program"}
+        assert ask(f"pync -l {before}whil") == set()  # a word of the shell and no program
 
 
 @pytest.mark.parametrize("spelling", ["-T ", "--tos ", "--tos="])
@@ -330,7 +373,7 @@ def type_bash(here: Path, environment: dict[str, str], tmp_path: Path) -> Iterat
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ("pync --port\ton\t", ["--port-file", "one file"]),
+        ("pync --port-\ton\t", ["--port-file", "one file"]),
         ("pync --output=on\t", ["--output=one file"]),
         ("COMP_WORDBREAKS=' '\npync --output=on\t", ["--output=one file"]),
         ("pync -oon\t", ["-oone file"]),
@@ -339,6 +382,10 @@ def type_bash(here: Path, environment: dict[str, str], tmp_path: Path) -> Iterat
         ("pync -l 80 -v < oth\t -T lowd\t", ["-l", "80", "-v", "-T", "lowdelay"]),
         ("pync --no-st\talp\t 80", ["--no-stdin", "alpha.example", "80"]),
         ("pync -U on\t", ["-U", "one file"]),
+        ("pync -l --http-\t/usr/bi\t", ["-l", "--http-root", "/usr/bin/"]),
+        ("pync -l -e zz-\t 80", ["-l", "-e", "zz-pync-handler", "80"]),
+        ("pync -l --exec=zz-\t 80", ["-l", "--exec=zz-pync-handler", "80"]),
+        ("pync -l -ezz-\t 80", ["-l", "-ezz-pync-handler", "80"]),
     ],
 )
 def test_what_bash_makes_of_a_tab_reaches_the_command(

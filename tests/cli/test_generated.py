@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pync.cli import generate
 from pync.errors import EXIT_CODES, Fault
-from pync.options import TABLE
+from pync.options import GROUPS, TABLE
 from tests.running import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,12 +97,21 @@ def test_every_row_of_the_table_appears_in_every_product(name: str) -> None:
             assert words & {long_name, f"--{long_name}", f"-{long_name}"}, long_name
 
 
-def test_the_readme_has_a_line_for_every_row_and_every_exit_code() -> None:
+def test_the_readme_has_a_line_for_every_group_with_its_rows_and_their_help() -> None:
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    for opt in TABLE:
-        value = f" {opt.kind.metavar}" if opt.takes_value else ""
-        spelled = ", ".join(f"`{spelling}`" for spelling in opt.spellings())[:-1] + f"{value}`"
-        assert [line for line in lines if line.startswith(f"| {spelled} | ")] != [], opt.name
+    for group in GROUPS:
+        (line,) = (line for line in lines if line.startswith(f"| **{group}** | "))
+        options = line.removeprefix(f"| **{group}** | ").removesuffix(" |").split("<br>")
+        rows = [opt for opt in TABLE if opt.group == group]
+        for opt, shown in zip(rows, options, strict=True):
+            value = f" {opt.kind.metavar}" if opt.takes_value else ""
+            spelled = ", ".join(f"`{spelling}`" for spelling in opt.spellings())[:-1] + f"{value}`"
+            assert shown.startswith(f"{spelled} ")
+            assert shown.removeprefix(f"{spelled} ").replace("`", "") == opt.help.replace("|", "\\|")
+
+
+def test_the_readme_has_a_line_for_every_exit_code() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
     for code, meaning in EXIT_CODES.items():
         assert f"| {code} | {meaning} |" in [line.replace("`", "") for line in lines]
 

@@ -12,8 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pync.net.datagram import Datagrams, DatagramSink, DatagramSource, Peer, dial_datagrams, listening_datagrams
+from pync.net.datagram import SPACE, Datagrams, DatagramSink, DatagramSource, Peer, dial_datagrams, listening_datagrams
 from pync.options import Options
 from tests.running import PATIENCE, unused_port
 
@@ -166,6 +168,24 @@ def test_an_address_that_cannot_be_had_is_passed_over_and_leaves_no_socket(
         assert server.recv(10) == b"x"
         datagrams.close()
     assert [sock.fileno() for sock in made] == [-1] * len(made)
+
+
+@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=9), st.integers(0, 5000))
+def test_a_read_of_many_takes_what_is_there_in_its_order_and_keeps_room_for_any(sent: list[bytes], room: int) -> None:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with here, there:
+        here.setblocking(False)
+        source = DatagramSource(Datagrams([here], [Peer(here, None, "peer")], print), many=True)
+        buffer = memoryview(bytearray(SPACE + room))
+        taken = []
+        for data in sent:
+            there.send(data)
+        while (count := source.read_into(buffer)) is not None:
+            taken.append(bytes(buffer[:count]))
+            assert count <= room + 2000
+    assert b"".join(taken) == b"".join(sent)
+    assert len(taken) <= len(sent)
+    assert room < sum(map(len, sent)) or len(taken) == 1
 
 
 def test_a_refusal_of_the_last_address_is_reported_once_and_counted() -> None:

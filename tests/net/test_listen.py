@@ -476,3 +476,15 @@ def test_a_file_that_lies_in_the_way_of_the_draft_is_neither_followed_nor_remove
             write_port_file(str(tmp_path / "port"), listener)
     assert victim.read_text() == "precious"
     assert os.path.islink(draft)
+
+
+def test_a_port_file_never_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with (
+        listening(Target("127.0.0.1", [0])) as listener,
+        pytest.raises(Fault, match=r"^write .*/pipe: not a regular file$"),
+    ):
+        write_port_file(str(path), listener)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [path]
