@@ -45,8 +45,8 @@ class Conversation:
 
     __slots__ = (
         "_active", "_answered", "_ended", "_fd", "_feed", "_idle", "_limits", "_loop", "_lull", "_lull_missed",
-        "_on_end", "_over", "_parting", "_pending", "_recv", "_send_bytes", "_service", "_sock", "_timed", "_writing",
-        "name", "received", "sent", "started",
+        "_on_end", "_over", "_parting", "_pending", "_recv", "_send_bytes", "_service", "_simple", "_sock",
+        "_timed", "_writing", "name", "received", "sent", "started",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +61,7 @@ class Conversation:
         self._feed = service.feed
         self._on_end = on_end
         self._idle = idle
+        self._simple = service.simple and idle is None
         limits = (idle, service.quiet, service.time_limit, service.stall_limit)
         self._timed = any(limit is not None for limit in limits)
         self._pending: Answer = b""
@@ -104,9 +105,23 @@ class Conversation:
             self.received += len(data)
             if self._timed:
                 self._heard()
-            self._say(self._feed(data))
+            answer = self._feed(data)
+            if self._simple:
+                self._reply(answer)
+            else:
+                self._say(answer)
         except Exception as error:
             self._failed(error)
+
+    def _reply(self, answer: bytes) -> None:
+        """As `_say`, where there is nothing more to ask for."""
+        try:
+            count = self._send_bytes(answer)
+        except BlockingIOError:
+            count = 0
+        self.sent += count
+        if count < len(answer):
+            self._wait_for_room(memoryview(answer)[count:])
 
     def _writable(self) -> None:
         self._attempt(self._go_on)

@@ -47,6 +47,8 @@ class Service:
     stall_limit: float | None = None
     #: True: nothing more will be said; close once everything is sent.
     closing = False
+    #: True: what `feed` answers is all there is to say, and never nothing; the rest need not be asked for.
+    simple = False
     #: True: there is always more to say. A client that leaves in the middle has had enough: no failure.
     endless = False
 
@@ -88,6 +90,8 @@ class Service:
 
 class Echo(Service):
     """RFC 862: what arrives goes back."""
+
+    simple = True
 
     def feed(self, data: bytes) -> bytes:
         return data
