@@ -57,10 +57,13 @@ def say_goodbye(sock: socket.socket) -> None:
 
 
 def discard(sock: socket.socket) -> bool:
-    """Throw away what has arrived; whether the peer's end was there."""
+    """Throw away what has arrived; whether the peer's end was there.
+
+    Without relying on O_NONBLOCK: a program that was given the socket, or a child of its, may have cleared it.
+    """
     try:
         for _ in range(TURNS):
-            if not sock.recv(READ):
+            if not sock.recv(READ, socket.MSG_DONTWAIT):
                 return True
     except BlockingIOError:
         return False

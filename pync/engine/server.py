@@ -55,10 +55,24 @@ STILLBORN = (
 
 
 def new_loop(report: Callable[[str], object]) -> asyncio.AbstractEventLoop:
-    """An event loop of asyncio's; what a callback of ours did not foresee is reported, and the others go on."""
+    """An event loop of asyncio's; what a callback of ours did not foresee is reported, and the others go on.
+
+    Raises:
+        Fault: this thread is running one of its caller's, and asyncio has no loop within a loop.
+    """
+    if _inside_a_loop():
+        raise Fault("a server cannot run inside an event loop that runs already: call it in a thread of its own")
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _, context: report(f"internal error: {context.get('exception') or context}"))
     return loop
+
+
+def _inside_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Server:
@@ -90,6 +104,7 @@ class Server:
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
         self._said_no_room = False
+        self._stopping = False
         self.clients: dict[Client, None] = {}
         self.tally = Tally()
         self.tally.addresses = listener.names()
@@ -116,9 +131,11 @@ class Server:
         return self.code
 
     def stop(self, code: int = OK, fault: Fault | None = None) -> None:
-        """Let nobody in any more and leave the loop: with this code, or the fault."""
+        """Let nobody in any more and leave the loop: with this code, or the fault; the first reason is the one."""
         self._pause()
-        self.code = code
+        if not self._stopping:
+            self.code = code
+        self._stopping = True
         self.fault = self.fault or fault
         self.loop.stop()
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes of our input that may wait for a client; more only while it takes some of them.
 MOST_WAITING = 1 << 22
+#: A piece is an object of some 200 bytes, whatever it holds: smaller ones are joined up to this size.
+JOINED = 1 << 9
 #: Last words of clients that have left, and pieces before them, which may wait for our output.
 MOST_PIECES = 64
 
@@ -158,8 +160,10 @@ class Copies(Calling):
         self.ended = False
 
     def put(self, data: bytes) -> None:
-        self._pieces.append(memoryview(data))
         self.waiting += len(data)
+        if self._pieces and len(self._pieces[-1]) + len(data) <= JOINED:
+            data = bytes(self._pieces.pop()) + data
+        self._pieces.append(memoryview(data))
         self.ready()
 
     def end(self) -> None:

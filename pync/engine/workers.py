@@ -79,7 +79,7 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
 def _open_all(target: Target, options: Options, console: Console) -> list[Listener]:
     """A listener for each worker, all at the same addresses and port; only the first one's are announced."""
     options.reuse_port = True
-    count = min(options.workers or 1, options.max_conns or sys.maxsize)
+    count = min(options.workers or 1, most_clients(options) or sys.maxsize)
     listeners = [open_listener(target, options, console, BoundPath())]
     same = Target(target.host, [listeners[0].addresses()[0].port])
     try:
@@ -183,7 +183,12 @@ class Crew:
     def _fork(self, worker: Worker) -> None:
         worker.started = self._loop.time()
         worker.counts, writing = os.pipe()
-        reading, worker.life = os.pipe()
+        try:
+            reading, worker.life = os.pipe()
+        except OSError:
+            os.close(worker.counts)
+            os.close(writing)
+            raise
         # A signal between the fork and the next step would leave a process that nobody knows of.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
         try:

@@ -106,7 +106,7 @@ class Children:
         self._known: dict[Child, None] = {}
         self._environment = dict(os.environ)
         # Everything that Python opens is close-on-exec; what our own parent left open may not be.
-        self._close = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()]
+        self._inherited = list(_inheritable())
         self._limit = limit or _descriptor_limit()
         self._restore_sigchld = _heed_sigchld()
 
@@ -116,20 +116,28 @@ class Children:
         Raises:
             OSError: it cannot be started; nothing is left behind.
         """
-        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1), *self._close]
-        limit = _descriptor_limit()
         # A signal between the start and the next step would leave a process that nobody knows of.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
-            if limit != self._limit:
-                _set_descriptor_limit(self._limit)
-            child = Child(_spawn(program, {**self._environment, **environment}, actions))
+            child = Child(self._start(program, stdin, stdout, {**self._environment, **environment}))
             self._known[child] = None
         finally:
-            if limit != self._limit:
-                _set_descriptor_limit(limit)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return child
+
+    def _start(self, program: Program, stdin: int, stdout: int, environment: dict[str, str]) -> int:
+        """Start it with the limit that it shall have; its number."""
+        closed = [(os.POSIX_SPAWN_CLOSE, fd) for fd in self._inherited]
+        actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1), *closed]
+        ours, (soft, hard) = _descriptor_limit(), self._limit
+        if ours == self._limit:
+            return _spawn(program, environment, actions)
+        # posix_spawn(3) gives its child the limit of the moment, and takes no descriptor beyond it.
+        _set_descriptor_limit((max(soft, 1 + max(stdin, stdout, *self._inherited)), hard))
+        try:
+            return _spawn(program, environment, actions)
+        finally:
+            _set_descriptor_limit(ours)
 
     def forget(self, child: Child) -> None:
         """It is over."""

@@ -6,6 +6,7 @@ Only TCP forgets what it has received when a reset comes, so socket pairs would 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -48,6 +49,15 @@ def wait_until_done(loop: JumpingLoop, done: list[str]) -> None:
         return done
 
     eventually(noticed, "that the peer is gone is noticed")
+
+
+def test_a_socket_that_a_program_has_made_blocking_again_holds_nobody_up(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, peer = pair
+    peer.sendall(b"x")
+    os.set_blocking(ours.fileno(), True)  # behind Python's back: the flag belongs to all who hold the socket
+    assert not discard(ours)
 
 
 def test_a_peer_that_is_still_talking_reads_our_last_words(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -103,7 +113,7 @@ def test_what_arrives_is_thrown_away_a_bounded_part_at_a_time() -> None:
     class Endless:
         reads = 0
 
-        def recv(self, size: int) -> bytes:
+        def recv(self, size: int, flags: int = 0) -> bytes:
             self.reads += 1
             return bytes(size)
 

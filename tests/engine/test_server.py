@@ -6,6 +6,7 @@ thousands of clients, it is tested in cli/.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import io
@@ -474,6 +475,25 @@ def test_the_first_fault_is_the_one_that_is_raised() -> None:
         with pytest.raises(Fault) as raised:
             server.outcome.result(PATIENCE)
         assert raised.value is fault
+
+
+def test_the_first_reason_to_stop_gives_the_code() -> None:
+    with serving() as (server, _):
+
+        def signal_and_then_the_end_of_the_only_client() -> None:
+            server.server.stop(INTERRUPTED)
+            server.server.stop()
+
+        server.ask(signal_and_then_the_end_of_the_only_client)
+        assert server.outcome.result(PATIENCE) == INTERRUPTED
+
+
+def test_inside_an_event_loop_of_the_callers_it_says_what_to_do() -> None:
+    async def serve() -> None:
+        with pytest.raises(Fault, match="in a thread of its own"):
+            new_loop(print)
+
+    asyncio.run(serve())
 
 
 def test_the_total_time_ends_it_with_code_3() -> None:

@@ -209,6 +209,21 @@ def test_copies_give_what_was_put_in_any_portions(pieces: list[bytes], sizes: li
     assert copies.read_into(memoryview(bytearray(1))) == 0
 
 
+def test_input_that_comes_byte_by_byte_does_not_cost_a_hundred_times_its_size() -> None:
+    import tracemalloc
+
+    copies, count = Copies(lambda: None), 50_000
+    tracemalloc.start()
+    try:
+        for _ in range(count):
+            copies.put(b"x")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert copies.waiting == count
+    assert held < 3 * count
+
+
 def test_room_is_told_once_when_a_full_copy_is_read_from() -> None:
     told: list[str] = []
     copies = Copies(lambda: told.append("room"))

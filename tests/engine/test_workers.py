@@ -5,8 +5,11 @@ Processes, signals and counts are tested with the installed command in cli/test_
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +19,12 @@ from hypothesis import strategies as st
 from pync.engine import workers as module
 from pync.engine.binding import open_listener
 from pync.engine.console import Console
+from pync.engine.serve import MOST_PROGRAMS
 from pync.engine.tally import SUMMED, Tally
-from pync.engine.workers import Counts, Worker, run_workers
+from pync.engine.workers import Counts, Crew, Worker, run_workers
 from pync.errors import Fault, UsageFault
+from pync.net.listen import Listener
+from pync.net.unixpath import BoundPath
 from pync.options import Options
 from pync.wire.address import Target
 
@@ -118,6 +124,15 @@ def test_there_are_no_more_processes_than_clients(
     assert all(sock.fileno() == -1 for listener in made for sock in listener.sockets)
 
 
+def test_the_default_limit_of_programs_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    first = SimpleNamespace(addresses=lambda: [SimpleNamespace(port=1)])
+    monkeypatch.setattr(module, "open_listener", lambda *_: first)
+    monkeypatch.setattr(module, "bind", lambda *_: opened.append(1))
+    options = Options(listen=True, keep_open=True, sh_exec="cat", workers=MOST_PROGRAMS + 50)
+    assert len(module._open_all(Target("127.0.0.1", [0]), options, Console(None, None, None))) == MOST_PROGRAMS
+
+
 def test_without_a_service_nothing_is_bound() -> None:
     with pytest.raises(UsageFault, match="--workers needs a service"):
         run_workers(
@@ -143,3 +158,26 @@ def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.M
     with pytest.raises(Fault, match="no second socket"):
         run_workers(Target("127.0.0.1", [0]), options, Console(None, None, None))
     assert [sock.fileno() for sock in bound[0].sockets] == [-1]
+
+
+def test_a_worker_that_gets_only_one_of_its_pipes_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    pipe = os.pipe
+
+    def one_pipe() -> tuple[int, int]:
+        if made:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        made.extend(pipe())
+        return made[0], made[1]
+
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        crew = Crew([Listener([sock], BoundPath())], Options(), Console(None, None, None), lambda *_: 0)
+    monkeypatch.setattr(os, "pipe", one_pipe)
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            crew._fork(Worker(0))
+    finally:
+        crew.close()
+    for fd in made:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

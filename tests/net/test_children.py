@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
@@ -152,6 +153,22 @@ def test_it_gets_the_limit_of_descriptors_that_we_were_started_with() -> None:
         assert tuple(introspection(children)["limit"]) == lower
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
     finally:
+        children.close()
+
+
+def test_streams_may_have_numbers_beyond_the_limit_that_it_gets() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    children = Children((32, hard))
+    reading, writing = os.pipe()
+    high = fcntl.fcntl(writing, fcntl.F_DUPFD_CLOEXEC, 64)
+    try:
+        child = children.spawn(shell("echo here"), reading, high, {})
+        os.close(high)
+        os.close(writing)
+        assert os.read(reading, 100) == b"here\n"
+        assert wait(child) == 0
+    finally:
+        os.close(reading)
         children.close()
 
 
