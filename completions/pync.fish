@@ -7,7 +7,7 @@ function __pync_first
     set -l kind host
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
     or return
     if set -q _flag_unix; or set -q _flag_unixsock
         set kind path
@@ -91,6 +91,7 @@ complete -c pync -l denyfile -r -F -d 'as --deny, from a file'
 complete -c pync -l backlog -x -d 'clients that may queue for being accepted'
 complete -c pync -l reuse-port -d 'let other listeners of the same user share the port'
 complete -c pync -l workers -x -d 'serve with N processes that share the port'
+complete -c pync -l loop -x -a 'asyncio uvloop' -d 'event loop of -k and of services: asyncio, or uvloop where it is installed'
 complete -c pync -s e -l exec -x -a '(__pync_commands)' -d 'run CMD for the connection, with it as standard input and output'
 complete -c pync -s c -l sh-exec -x -a '(__pync_commands)' -d 'the same, CMD being a line for /bin/sh'
 complete -c pync -l echo -d 'send back what arrives (RFC 862)'

@@ -12,7 +12,7 @@ import sys
 
 from pync.app import run_words
 from pync.engine.console import Console
-from pync.errors import INTERRUPTED, TERMINATED, Terminated
+from pync.errors import INTERRUPTED, Terminated
 from pync.net import wake
 
 TYPE_CHECKING = False
@@ -24,13 +24,15 @@ def main() -> int:
     """Run the command with the process's own words and streams."""
     console = Console(*_standard_descriptors(), sys.stderr)
     wake.install()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup(1) leaves it
+            signal.signal(number, _terminate)
     try:
         return run_words(sys.argv[1:], console)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Terminated:
-        return TERMINATED
+    except Terminated as end:
+        return end.code
 
 
 def _standard_descriptors() -> tuple[int | None, int | None]:
@@ -54,7 +56,7 @@ def _is_open(fd: int) -> bool:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(wake.ENDS[signal.Signals(number)])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import INTERRUPTED, NETWORK, OK, TERMINATED, AddressInUse, Fault, Terminated
+from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, UsageFault
 from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check
 
 TYPE_CHECKING = False
@@ -59,8 +59,8 @@ def run_words(argv: list[str], console: Console) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
         raise
-    except Terminated:
-        code = TERMINATED
+    except Terminated as end:
+        code = end.code
         raise
     finally:
         console.close(code)
@@ -124,6 +124,8 @@ def run_options(options: Options, console: Console) -> int:
 
 
 def _run_server(where: Target, options: Options, console: Console) -> int:
+    if options.recv_limit is not None and any_of(options, BUILT_IN):
+        raise UsageFault("-W/--recv-limit with a service needs -u/--udp")
     if options.workers is not None:
         from pync.engine.workers import run_workers
 

@@ -12,6 +12,7 @@ NETWORK = 1
 USAGE = 2
 TIMEOUT = 3
 NO_ANSWER = 4
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -22,6 +23,7 @@ EXIT_CODES = {
     USAGE: "usage error, name that does not resolve, address in use",
     TIMEOUT: "timed out",
     NO_ANSWER: "with -z -u: no answer, the port is open or filtered",
+    HUNG_UP: "ended by SIGHUP (the terminal was closed)",
     INTERRUPTED: "ended by SIGINT (Ctrl-C)",
     TERMINATED: "ended by SIGTERM",
 }
@@ -64,7 +66,14 @@ class NameFault(Fault):
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt, no `except Exception` may swallow it."""
+    """SIGTERM or SIGHUP arrived: `code` is what to exit with.
+
+    Like KeyboardInterrupt, no `except Exception` may swallow it.
+    """
+
+    def __init__(self, code: int = TERMINATED) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def reason(error: OSError) -> str:

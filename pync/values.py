@@ -26,6 +26,8 @@ TOS_WORDS = {
 }
 
 
+#: The event loops a server can run on.
+LOOPS = ("asyncio", "uvloop")
 #: More digits than any time or size needs, and few enough that a float tells them apart.
 MOST_DIGITS = 15
 #: The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL, and for TCP_KEEPCNT (tcp(7)).
@@ -131,6 +133,13 @@ def parse_text(text: str) -> str:
     """Any text that is not empty."""
     if not text:
         raise ValueError("an empty text is not allowed")
+    return text
+
+
+def parse_loop(text: str) -> str:
+    """The name of an event loop."""
+    if text not in LOOPS:
+        raise ValueError(f"'{text}' is no event loop: write {' or '.join(LOOPS)}")
     return text
 
 

@@ -23,6 +23,7 @@ from pync.options import (
     DEFAULTS,
     FLAG,
     GROUPS,
+    OF_PORTS,
     OF_STREAMS,
     PROGRAMS,
     ROWS,
@@ -49,6 +50,7 @@ SAMPLES = {
     "ADDR": "127.0.0.1",
     "PORT": "10000",
     "NAME": "sha256",
+    "LOOP": "asyncio",
     "FILE": "session.log",
     "DIR": "public",
     "RULES": "192.0.2.0/24,host.example",
@@ -105,7 +107,8 @@ def sample(opt: Opt) -> Any:
     if opt.kind is COUNTED:
         return 1
     assert opt.kind.parse is not None
-    return opt.kind.parse(SAMPLES[opt.kind.metavar])
+    value = opt.kind.parse(SAMPLES[opt.kind.metavar])
+    return (value,) if opt.kind.repeats else value
 
 
 def options_with(*rows: Opt) -> Options:
@@ -315,7 +318,8 @@ def test_check_complains_exactly_when_a_cell_says_so_and_of_the_first_row_in_the
     lacking = {opt for opt in rows if opt.needs and present.isdisjoint(opt.needs)}
     clashing = {opt for opt in rows if not present.isdisjoint(opt.excludes)}
     of_streams = {opt for opt in rows if opt.attribute in OF_STREAMS and not present.isdisjoint(BUILT_IN)}
-    wrong = lacking | clashing or of_streams  # the last are only looked at when all cells agree
+    of_ports = {opt for opt in rows if "ports" in present and opt.attribute not in OF_PORTS}
+    wrong = lacking | clashing or of_ports or of_streams  # the last are only looked at when all cells agree
     text = complaint(rows)
     assert (text is None) == (not wrong)
     assert text is None or text.startswith(f"{label(first_in_table(wrong))} ")
@@ -327,3 +331,10 @@ def complaint(rows: list[Opt]) -> str | None:
     except UsageFault as refused:
         return refused.text
     return None
+
+
+@pytest.mark.parametrize("opt", [opt for opt in TABLE if opt.takes_value and opt.attribute not in OF_PORTS], ids=names)
+def test_what_ports_has_no_use_for_is_refused_with_it(opt: Opt) -> None:
+    options = Options([], ports=True, **{opt.attribute: sample(opt)})
+    with pytest.raises(UsageFault):
+        check(options)

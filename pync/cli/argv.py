@@ -82,4 +82,6 @@ def _switch(options: Options, opt: Opt) -> None:
 
 def _store(options: Options, opt: Opt, text: str) -> None:
     assert opt.kind.parse is not None
-    vars(options)[opt.attribute] = opt.kind.parse(text)
+    value = opt.kind.parse(text)
+    values = vars(options)
+    values[opt.attribute] = (*(values[opt.attribute] or ()), value) if opt.kind.repeats else value

@@ -15,7 +15,7 @@ import typer
 
 from pync import __version__
 from pync.errors import UsageFault
-from pync.options import ACTION, COUNTED, DEFAULTS, FLAG, TABLE, Options
+from pync.options import ACTION, COUNTED, DEFAULTS, FLAG, ROWS, TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +72,17 @@ def _function() -> Callable[..., Options]:
     """The function whose parameters are the rows of the table."""
 
     def pync(words: list[str], **values: Any) -> Options:
-        return Options(list(words), **{name: value for name, value in values.items() if name in DEFAULTS})
+        return Options(list(words), **{name: _given(name, value) for name, value in values.items() if name in DEFAULTS})
 
     parameters = [_operands(), *(_parameter(opt) for opt in TABLE)]
     pync.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     pync.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return pync
+
+
+def _given(name: str, value: Any) -> Any:
+    """What the attribute holds; typer gives an empty list for what may be repeated and was not given."""
+    return (tuple(value) or None) if ROWS[name].kind.repeats else value
 
 
 def _operands() -> inspect.Parameter:
@@ -99,6 +104,8 @@ def _parameter(opt: Opt) -> inspect.Parameter:
     if opt.kind is COUNTED:
         return _keyword(opt.attribute, int, typer.Option(*opt.spellings(), count=True, metavar="", **columns), 0)
     option = typer.Option(*opt.spellings(), parser=_parser(opt), metavar=opt.kind.metavar, **columns)
+    if opt.kind.repeats:
+        return _keyword(opt.attribute, list[object], option, [])
     return _keyword(opt.attribute, object, option, None)
 
 

@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pync.options import ACTION, COMMAND, COUNTED, DIRECTORY, ROWS, TABLE, Opt
-from pync.values import TOS_WORDS
+from pync.values import LOOPS, TOS_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,7 @@ KINDS = {DIRECTORY: DIRECTORIES, COMMAND: COMMANDS}
 #: The rows whose values can be listed. hashlib's guaranteed names are the same in every Python.
 WORDS = {
     "tos": tuple(TOS_WORDS),
+    "loop": LOOPS,
     "hash": tuple(sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake_"))),
 }
 

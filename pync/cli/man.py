@@ -58,7 +58,7 @@ MODES: list[Block] = [
             "With -l and -k, what any client sends goes to standard output, and standard input is copied to every "
             "client; it is not read before there is one. "
             "A client that takes nothing is waited for 1 second once 4 MiB are waiting for it, and then dropped "
-            "with a message. "
+            "with a message; one that takes little by little slows our input down for all. "
             "On a terminal, and with --lines, every client's lines are kept whole. "
             "When there are no descriptors left, clients wait in the queue until others leave.",
         ),
@@ -85,7 +85,9 @@ MODES: list[Block] = [
             "It has a process group of its own, which is ended when the client goes; when the program exits, the "
             "connection is closed. "
             "Without -k its exit status is that of pync, 128 and the signal's number if one ended it. "
-            "With -u each peer gets a program.",
+            "With -u a listener runs a program for each peer, a datagram being one read and a write one datagram, "
+            "and serves until it is stopped; a peer that is silent for 60 seconds, or the time of -w, has left. "
+            "Where bytes must be seen, as with -o or -w, the program gets pipes in place of the socket.",
         ),
         (
             "Bound ports",
@@ -261,7 +263,15 @@ JSON: list[Block] = [
     "SIGUSR1.",
     [
         ("`addresses`", "Where it listens, each an address and a port, or a path."),
-        ("`connections`", "How many there are `now`, were there at the same time at `peak`, and in `total`."),
+        (
+            "`connections`",
+            "How many there are `now`, were there at the same time at `peak` (with --workers at most: the peaks "
+            "of all added up), and in `total`.",
+        ),
+        (
+            "`datagrams`",
+            "In place of `connections` for a service with -u: how many were `received` and `sent`.",
+        ),
         ("`refused`", "How many were turned away by `rule` and by `limit`."),
         (
             "`sent`, `received`, `seconds`",

@@ -6,7 +6,6 @@ once are `engine.server`'s.
 
 from __future__ import annotations
 
-import errno
 import socket
 import time
 
@@ -18,6 +17,7 @@ from pync.engine.tally import Tally
 from pync.errors import TIMEOUT, Fault
 from pync.net import wake
 from pync.net.dial import remaining
+from pync.net.listen import STILLBORN
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
 
@@ -119,10 +119,10 @@ def _take(sock: socket.socket) -> socket.socket | None:
     """The connection, or None where the client is gone again before we came (accept(2))."""
     try:
         connection, _ = sock.accept()
-    except (BlockingIOError, ConnectionAbortedError):
+    except BlockingIOError:
         return None
     except OSError as error:
-        if error.errno == errno.EPROTO:
+        if error.errno in STILLBORN:
             return None
         raise
     connection.setblocking(False)

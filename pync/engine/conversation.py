@@ -12,6 +12,7 @@ import os
 
 from pync.engine.parting import Parting, discard, say_goodbye
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
+from pync.net.move import NOT_JOINABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,7 +210,11 @@ class Conversation:
 
     def _send_piece(self, piece: FilePiece) -> int:
         if hasattr(os, "sendfile"):
-            return os.sendfile(self._fd, piece.fd, piece.offset, min(piece.count, PIECE))
+            try:
+                return os.sendfile(self._fd, piece.fd, piece.offset, min(piece.count, PIECE))
+            except OSError as error:
+                if error.errno not in NOT_JOINABLE:  # some file systems can only be read
+                    raise
         data = os.pread(piece.fd, min(piece.count, READ), piece.offset)
         return self._send_bytes(data) if data else 0
 

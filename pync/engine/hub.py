@@ -51,7 +51,7 @@ class HubClient:
         self._on_end: OnEnd | None = on_end
         self._parting: Parting | None = None
         self._peer = ClientEndpoint(sock)
-        self._lines = WholeLines(LONGEST_LINE) if hub.whole_lines else None
+        self._lines = WholeLines(LONGEST_LINE, hub.closing) if hub.whole_lines else None
         self._refusal: Refusal | None = refusal(hub.options, self._peer, hub.loop)
         self.copies = Copies(hub.room_again)
         self.up = None if hub.input_ended else Flow(hub.loop, self.copies, self._peer, buffer=hub.buffer)
@@ -142,6 +142,7 @@ class Hub:
         self._endpoint: Endpoint = NothingEndpoint() if options.send_only else console.output()
         self.output = Output(loop, self._endpoint, self._taps.received(), self._output_failed)
         self.whole_lines = options.lines or self._endpoint.kind == TTY
+        self.closing = b"\n" if self._endpoint.kind == TTY else b""  # nobody's next line begins in the middle
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
             loop.add_reader(self._endpoint.fd, self._stop, None)
         self.clients: dict[HubClient, None] = {}

@@ -120,9 +120,13 @@ class Relay:
 
     def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY
+        self.introduce(name, peer)
+        return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
+
+    def introduce(self, name: str, peer: Endpoint) -> None:
+        """Tell the summary who is at the other end."""
         if self.console.summary is not None:
             self.console.summary.connected(name, *_numeric(peer))
-        return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
 
     def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
         meter = self.console.meter if self._output.kind == TTY else None

@@ -7,16 +7,15 @@ put together, and the signals are heard.
 from __future__ import annotations
 
 import resource
-import signal
 import time
+from functools import partial
 
 from pync.engine.binding import admission_for, open_listener
 from pync.engine.conversation import Conversation
 from pync.engine.hub import Hub
 from pync.engine.report import Report, on_request
-from pync.engine.server import Server, new_loop, raise_descriptor_limit
+from pync.engine.server import DescriptorLimit, Server, loop_maker, new_loop
 from pync.engine.session import idle_limit
-from pync.errors import INTERRUPTED, TERMINATED
 from pync.net import wake
 from pync.net.dial import remaining
 from pync.net.unixpath import BoundPath
@@ -61,7 +60,7 @@ def run_server(target: Target, options: Options, console: Console) -> int:
     started = time.monotonic()
     admits = admission_for(options)
     make_offer = offering(options, console)
-    raise_descriptor_limit()
+    limit = DescriptorLimit()
     report = Report(options, console)
     handlers = wake.Handlers()
     on_request(handlers, report.show)
@@ -75,6 +74,7 @@ def run_server(target: Target, options: Options, console: Console) -> int:
     finally:
         handlers.restore()
         own.remove()
+        limit.restore()
 
 
 def serve(
@@ -92,7 +92,7 @@ def serve(
     Raises:
         Fault: what the user should read.
     """
-    loop = new_loop(console.fail)
+    loop = new_loop(console.fail, loop_maker(options.loop))
     handlers = wake.Handlers()
     try:
         server = Server(
@@ -121,11 +121,11 @@ def serve(
 
 
 def _hear(handlers: wake.Handlers, server: Server) -> None:
-    """SIGINT and SIGTERM end it in order."""
+    """The signals that end us end it in order."""
     if wake.fd >= 0:
         server.loop.add_reader(wake.fd, wake.drain)
-    handlers.on(signal.SIGINT, lambda: server.stop(INTERRUPTED))
-    handlers.on(signal.SIGTERM, lambda: server.stop(TERMINATED))
+    for number, code in wake.ENDS.items():
+        handlers.on(number, partial(server.stop, code))
 
 
 def most_clients(options: Options) -> int | None:
@@ -142,8 +142,9 @@ def offering(options: Options, console: Console) -> MakeOffer:
     """What the options say is done for clients; whatever is wrong with it shows before anything is bound.
 
     Raises:
-        Fault: there is no such directory to serve.
+        Fault: there is no such directory to serve, no such program, no such event loop.
     """
+    loop_maker(options.loop)
     if options.http or options.http_root is not None:
         from pync.net.site import Site
 

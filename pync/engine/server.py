@@ -13,7 +13,8 @@ import resource
 import socket
 
 from pync.engine.tally import Tally
-from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
+from pync.net.listen import STILLBORN
 from pync.net.resolve import show_host
 
 TYPE_CHECKING = False
@@ -40,29 +41,42 @@ if TYPE_CHECKING:
     #: (the connection, the client's name, whom to tell of its end) → the client.
     MakeClient = Callable[[socket.socket, str, OnEnd], Client]
     Admits = Callable[[str], bool]
+    MakeLoop = Callable[[], asyncio.AbstractEventLoop]
 
 #: Connections accepted in a row before those that are there get their turn.
 BATCH = 64
 #: Seconds until accepting is tried again when the system had no room for a connection.
 RETRY = 1.0
+#: Descriptors asked for where the system names no limit.
+MANY = 1 << 20
 #: Errors of accept(2) that mean "no room": for descriptors, for memory.
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-#: Errors of accept(2) that belong to the connection that was about to come.
-STILLBORN = (
-    errno.ECONNABORTED, errno.EPROTO, errno.ENOPROTOOPT, errno.EPERM, errno.ETIMEDOUT,
-    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
-)  # fmt: skip
 
 
-def new_loop(report: Callable[[str], object]) -> asyncio.AbstractEventLoop:
-    """An event loop of asyncio's; what a callback of ours did not foresee is reported, and the others go on.
+def loop_maker(name: str | None) -> MakeLoop:
+    """What makes the event loop of --loop.
+
+    Raises:
+        UsageFault: it is not installed.
+    """
+    if name != "uvloop":
+        return asyncio.new_event_loop
+    try:
+        import uvloop
+    except ImportError:
+        raise UsageFault("--loop uvloop: uvloop is not installed (pip install 'pync-netcat[fast]')") from None
+    return uvloop.new_event_loop
+
+
+def new_loop(report: Callable[[str], object], make: MakeLoop = asyncio.new_event_loop) -> asyncio.AbstractEventLoop:
+    """An event loop; what a callback of ours did not foresee is reported, and the others go on.
 
     Raises:
         Fault: this thread is running one of its caller's, and asyncio has no loop within a loop.
     """
     if _inside_a_loop():
         raise Fault("a server cannot run inside an event loop that runs already: call it in a thread of its own")
-    loop = asyncio.new_event_loop()
+    loop = make()
     loop.set_exception_handler(lambda _, context: report(f"internal error: {context.get('exception') or context}"))
     return loop
 
@@ -261,12 +275,21 @@ def _names(connection: socket.socket, address: Any) -> tuple[str, str]:
     return f"{host} {address[1]}", f"{host} port {address[1]}"
 
 
-def raise_descriptor_limit() -> None:
-    """As many clients as the system lets this process have: soft RLIMIT_NOFILE up to the hard one (getrlimit(2))."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with_hard = hard if hard != resource.RLIM_INFINITY else max(soft, 1 << 20)
+class DescriptorLimit:
+    """As many clients as the system lets this process have: soft RLIMIT_NOFILE up to the hard one (getrlimit(2)).
+
+    `before` is what we were given, which programs get, and a process that called us gets back.
+    """
+
+    def __init__(self) -> None:
+        self.before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._set((hard if hard != resource.RLIM_INFINITY else max(soft, MANY), hard))
+
+    def restore(self) -> None:
+        self._set(self.before)
+
+    def _set(self, limit: tuple[int, int]) -> None:
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (with_hard, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
         except (ValueError, OSError):  # some systems cap it below what they say
             return

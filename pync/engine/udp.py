@@ -37,6 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pync.engine.console import Console
     from pync.engine.flow import Flow
+    from pync.net.endpoint import Endpoint
     from pync.options import Options
     from pync.wire.address import Target
 
@@ -77,6 +78,19 @@ class DatagramRelay(Relay):
             loop.close()
             source.close()
         return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
+
+    def introduce(self, name: str, peer: Endpoint) -> None:
+        """A listener has no peer yet: each is told when it comes."""
+        if self.console.summary is not None:
+            self.console.summary.begin()
+
+    def meet(self, peer: Peer) -> None:
+        """Tell the summary of a peer; one through a connected socket has its address there."""
+        if self.console.summary is None:
+            return
+        address = peer.sock.getpeername() if peer.address is None else peer.address
+        port = address[1] if isinstance(address, tuple) else None
+        self.console.summary.connected(peer.name, show_host(address), port)
 
     def peer_known(self) -> None:
         """The first datagram has come to a listener: now there is somebody to send our input to."""
@@ -128,6 +142,7 @@ def _converse(target: Target, options: Options, console: Console, relay: Datagra
         assert datagrams.peer is not None
         name = datagrams.peer.name
         console.note(f"Sending to {name}")
+        relay.meet(datagrams.peer)
         return relay.run_datagrams(datagrams, name, total=remaining(options, started), waiting=False)
     finally:
         own.remove()
@@ -138,6 +153,7 @@ def _listen(target: Target, options: Options, console: Console, relay: DatagramR
 
     def received(peer: Peer) -> None:
         tally.come()
+        relay.meet(peer)
         port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
         console.note(f"Connection received on {show_host(peer.address)}{port}")
         relay.peer_known()

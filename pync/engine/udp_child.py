@@ -109,7 +109,7 @@ class PeerPrograms:
             self.tally.refused_by_limit += 1
             if not self._full:
                 self._full = True
-                self._console.note(f"{_name(sock, address)} is not heard: {self._most} at once is the limit")
+                self._console.fail(f"{_name(sock, address)} is not heard: {self._most} at once is the limit")
             return None
         return self._start(key, Peer(sock, address, _name(sock, address), answer_from(ancillary)))
 
@@ -117,6 +117,7 @@ class PeerPrograms:
         def ended(program: PeerProgram) -> None:
             self.alive.discard(program)
             self.tally.gone(program)
+            self._console.note(f"{peer.name} has left")
             self._full = False
             if self._peers.get(key) is program:
                 del self._peers[key]

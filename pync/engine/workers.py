@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 
 from pync.engine.binding import admission_for, bind, open_listener
 from pync.engine.loop import Loop
 from pync.engine.report import Report, on_request
 from pync.engine.serve import most_clients, offering, serve
-from pync.engine.server import raise_descriptor_limit
+from pync.engine.server import DescriptorLimit
 from pync.engine.tally import Tally
-from pync.errors import INTERRUPTED, NETWORK, OK, TERMINATED, TIMEOUT, Fault, UsageFault, reason
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
 from pync.net import wake
 from pync.net.dial import remaining
 from pync.net.unixpath import BoundPath
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     Work = Callable[[int, "Counts", int], int]
 
 #: Signals that must not fall between a fork and the line that knows of it.
-HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+HELD = (*wake.ENDS, signal.SIGUSR1)
 #: Seconds between two starts of the same worker, at least.
 RESTART = 1.0
 #: Seconds that workers have to end, and to answer when they are asked for their counts.
@@ -55,7 +56,7 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
     started = time.monotonic()
     admits = admission_for(options)
     make_offer = offering(options, console)
-    raise_descriptor_limit()
+    limit = DescriptorLimit()
     listeners = _open_all(target, options, console)
     handlers = wake.Handlers()
 
@@ -72,6 +73,7 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
     finally:
         crew.close()
         handlers.restore()
+        limit.restore()
         for listener in listeners:
             listener.close()
 
@@ -134,6 +136,7 @@ class Crew:
         self._tally.addresses = listeners[0].names()
         self._loop = Loop()
         self._stopping = False
+        self._ever = False  # whether any worker could be started
         self._report_due: Timer | None = None
         self._code = OK
         self._fault: Fault | None = None
@@ -144,8 +147,8 @@ class Crew:
         Raises:
             Fault: `total` seconds are over.
         """
-        handlers.on(signal.SIGINT, lambda: self._stop(INTERRUPTED))
-        handlers.on(signal.SIGTERM, lambda: self._stop(TERMINATED))
+        for number, code in wake.ENDS.items():
+            handlers.on(number, partial(self._stop, code))
         on_request(handlers, self._ask)
         if total is not None:
             fault = Fault("not done within the total timeout: timed out", TIMEOUT)
@@ -175,9 +178,13 @@ class Crew:
         try:
             self._fork(worker)
         except OSError as error:
+            if not self._ever:
+                self._stop(NETWORK, Fault(f"start worker {worker.number + 1}: {reason(error)}"))
+                return
             self._console.fail(f"start worker {worker.number + 1}: {reason(error)}")
             self._loop.call_at(self._loop.time() + RESTART, self._start, worker)
             return
+        self._ever = True
         self._loop.add_reader(worker.counts, self._heard, worker)
 
     def _fork(self, worker: Worker) -> None:
@@ -210,7 +217,8 @@ class Crew:
         try:
             wake.renew()
             for number in HELD:  # until `serve` hears them itself
-                signal.signal(number, signal.SIG_IGN if number == signal.SIGUSR1 else signal.SIG_DFL)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL if number in wake.ENDS else _not_yet)
             for other in self._workers:
                 for fd in (other.counts, other.life):
                     if fd >= 0 and (other.pid or other is worker):
@@ -301,10 +309,18 @@ class Counts(Report):
         self._fd = fd
 
     def show(self) -> None:
-        os.write(self._fd, json.dumps([self._tally.blind, self._tally.counts(self._present())]).encode() + b"\n")
+        line = json.dumps([self._tally.blind, self._tally.counts(self._present())])
+        try:
+            os.write(self._fd, line.encode() + b"\n")
+        except BrokenPipeError:  # the parent is gone, and so shall we be
+            return
 
     def at_end(self, *, told: bool = False) -> None:
         self.show()
+
+
+def _not_yet(*_: object) -> None:
+    """A request for counts that comes before there are any."""
 
 
 def _how(status: int) -> str:

@@ -63,21 +63,23 @@ def admission(options: Options) -> Admission | None:
         Fault: with code 1, a file cannot be read.
     """
     lookup = Lookup(options.nodns)
-    allowed = _side(("--allow", options.allow), options.allowfile, lookup)
-    denied = _side(("--deny", options.deny), options.denyfile, lookup)
+    allowed = _side("--allow", options.allow, options.allowfile, lookup)
+    denied = _side("--deny", options.deny, options.denyfile, lookup)
     if allowed is None and denied is None:
         return None
     return Admission(allowed, denied or AddressSet())
 
 
-def _side(typed: tuple[str, str | None], path: str | None, lookup: Lookup) -> AddressSet | None:
-    option, text = typed
-    if text is None and path is None:
+def _side(
+    option: str, texts: tuple[str, ...] | None, paths: tuple[str, ...] | None, lookup: Lookup
+) -> AddressSet | None:
+    """All that was given of one side, however often."""
+    if texts is None and paths is None:
         return None
     spans: list[Span] = []
-    if text is not None:
+    for text in texts or ():
         spans += _from_option(option, text, lookup)
-    if path is not None:
+    for path in paths or ():
         for place, line in _lines(path):
             spans += lookup.spans(split_rules(line), place)
     return AddressSet(spans)

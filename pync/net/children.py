@@ -10,6 +10,8 @@ import os
 import signal
 import time
 
+from pync.net import wake
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +26,6 @@ KILLED = 1.0
 #: Seconds between two looks while `close` waits.
 LOOK = 0.02
 #: The signals whose handlers end us.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: What Python ignores, and a program must not (signal(7)); and what our parent may have had ignored.
 DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 #: The status of a child that somebody else has reaped.
@@ -117,7 +118,7 @@ class Children:
             OSError: it cannot be started; nothing is left behind.
         """
         # A signal between the start and the next step would leave a process that nobody knows of.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         try:
             child = Child(self._start(program, stdin, stdout, {**self._environment, **environment}))
             self._known[child] = None
@@ -145,7 +146,7 @@ class Children:
 
     def close(self) -> None:
         """End all that still run, at the same time, and wait until they are gone: GRACE + KILLED seconds at most."""
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         try:
             for child in self._known:
                 child.terminate()

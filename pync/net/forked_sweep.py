@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 
+from pync.net import wake
 from pync.net.outcome import REFUSED, Outcome, at_port, refused_outcome
 from pync.net.resolve import Address
 from pync.net.sweep import Sweep
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 #: Below this many ports a second process costs more than it brings (measured on loopback: 5 ms).
 WORTHWHILE = 4096
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def pays_off(ports: list[int]) -> bool:
@@ -72,7 +72,7 @@ class ForkedSweep:
         """Start the second process; what it found can be read from the descriptor."""
         reading, writing = os.pipe()
         # A signal between the fork and the next step would leave a process that nobody knows of.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         self._child = os.fork()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self._child:

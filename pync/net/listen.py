@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 #: A family that this machine lacks is no error while another one binds.
 FAMILY_MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+#: Errors of accept(2) that belong to the connection that was about to come.
+STILLBORN = (
+    errno.ECONNABORTED, errno.EPROTO, errno.ENOPROTOOPT, errno.EPERM, errno.ETIMEDOUT,
+    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+)  # fmt: skip
 #: How many numbers are tried until one is free for both families (`-l 0`).
 PORT_TRIES = 16
 

@@ -12,6 +12,8 @@ import select
 import selectors
 import signal
 
+from pync.errors import HUNG_UP, INTERRUPTED, TERMINATED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 
 #: poll(2) takes milliseconds in a C int; a longer wait is simply begun anew.
 LONGEST_WAIT = 86400.0
+#: The signals that end us, and what we exit with then.
+ENDS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 #: What to watch, readable when a signal has arrived; -1 until it is installed.
 fd = -1
+_writing = -1
 _requests: list[Callable[[], object]] = []
 
 
@@ -41,16 +46,26 @@ def renew() -> None:
     _requests.clear()
     if fd >= 0:
         os.close(fd)
-        os.close(signal.set_wakeup_fd(-1))
+        signal.set_wakeup_fd(-1)
+        os.close(_writing)
         _make()
 
 
 def _make() -> None:
-    global fd
-    fd, writing = os.pipe()
+    global fd, _writing
+    fd, _writing = os.pipe()
     os.set_blocking(fd, False)
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.set_blocking(_writing, False)
+    signal.set_wakeup_fd(_writing, warn_on_full_buffer=False)
+
+
+def _request(callback: Callable[[], object]) -> None:
+    """In a signal handler: have it done by the loop. A loop that took the wake-up descriptor over is woken by us."""
+    _requests.append(callback)
+    try:
+        os.write(_writing, b"\0")
+    except BlockingIOError:  # it is readable already
+        return
 
 
 def sleep(seconds: float) -> None:
@@ -82,9 +97,9 @@ class Handlers:
         self._before: dict[int, Any] = {}
 
     def on(self, number: int, callback: Callable[[], object]) -> None:
-        """From now on the signal asks for a call of `callback`."""
-        if fd >= 0:
-            self._before[number] = signal.signal(number, lambda *_: _requests.append(callback))
+        """From now on the signal asks for a call of `callback`; one that was ignored when we came still is."""
+        if fd >= 0 and signal.getsignal(number) is not signal.SIG_IGN:
+            self._before[number] = signal.signal(number, lambda *_: _request(callback))
 
     def restore(self) -> None:
         """Everything as it was before."""

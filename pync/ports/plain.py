@@ -7,7 +7,7 @@ is not known or does not exist; in JSON it is the text itself, with null there. 
 from __future__ import annotations
 
 from pync.ports import records
-from pync.ports.records import harmless
+from pync.ports.records import harmless, valid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def document(snapshot: Snapshot, peers: bool) -> str:
 def _object(row: Port, peers: bool) -> dict[str, Any]:
     made: dict[str, Any] = {
         "protocol": row.protocol,
-        "address": row.address,
+        "address": valid(row.address),
         "port": row.port,
         "bound": row.bound,
         "dual_stack": row.dual_stack,

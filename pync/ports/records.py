@@ -122,4 +122,9 @@ def harmless(text: str) -> str:
     """Without control characters: a program may call itself what it likes (CWE-150)."""
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in valid(text))
+
+
+def valid(text: str) -> str:
+    """Bytes of a path that are no UTF-8 as `\\xff`: a strict reader takes no lone surrogate."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 
 class WholeLines:
-    """Lets complete lines through and keeps what follows the last newline for the next time."""
+    """Lets complete lines through and keeps what follows the last newline for the next time.
 
-    def __init__(self, longest: int) -> None:
+    `closing` is put behind a last line that has no newline, where only eyes see it.
+    """
+
+    def __init__(self, longest: int, closing: bytes = b"") -> None:
         self._longest = longest
+        self._closing = closing
         self._begun = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -26,4 +30,4 @@ class WholeLines:
     def end(self) -> bytes:
         """The last line, when it has no newline."""
         rest, self._begun = self._begun, b""
-        return rest
+        return rest + self._closing if rest else rest

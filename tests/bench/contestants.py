@@ -114,6 +114,7 @@ class Server(NamedTuple):
 
 ECHO_SERVERS = {
     "pync": Server("{pync} -l -k {host} {place} --echo"),
+    "pync --loop uvloop": Server("{pync} -l -k {host} {place} --echo --loop uvloop", module="uvloop"),
     "pync --workers 2": Server("{pync} -l -k {host} {place} --echo --workers 2", listeners=2),
     "bare C": Server("{bare} echo {place}"),
     "uvloop Protocol": Server("{python} -I {asyncio_echo} uvloop {place}", module="uvloop"),

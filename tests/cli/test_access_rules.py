@@ -185,6 +185,18 @@ def test_plain_listening_takes_no_byte_from_who_is_turned_away_and_sends_none(ma
             assert listener.read(16) == b"hello from there"
 
 
+@pytest.mark.parametrize("option", ["--deny", "--denyfile"])
+def test_rules_that_are_given_in_two_options_all_count(option: str, tmp_path: Path) -> None:
+    rules = ["127.0.0.2", "127.0.0.3"]
+    if option == "--denyfile":
+        for number, rule in enumerate(rules):
+            (tmp_path / str(number)).write_text(rule)
+        rules = [str(tmp_path / str(number)) for number in range(len(rules))]
+    with pync("-l", "-k", "--echo", option, rules[0], option, rules[1], "127.0.0.1", "0") as listener:
+        port = listener.port()
+        assert [is_served(f"127.0.0.{last}", port) for last in (1, 2, 3)] == [True, False, False]
+
+
 def test_no_program_is_started_for_who_is_turned_away(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pync("-l", "-k", "-c", f"echo started >>'{log}'; cat", "--deny", "127.0.0.2", "127.0.0.1", "0") as listener:

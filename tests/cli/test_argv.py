@@ -30,6 +30,7 @@ GOOD = {
     "ADDR": ["127.0.0.1", "::1", "host", "-4"],
     "PORT": ["10000", "0", "http", "70000"],
     "NAME": ["sha256", "eth0", "--"],
+    "LOOP": ["asyncio", "uvloop"],
     "FILE": ["/tmp/a", "-", "a=b", "a b", "é"],
     "DIR": ["/tmp", ".", "..", "a b/", "-d"],
     "RULES": ["192.0.2.7", "192.0.2.0/24,host.example", "192.0.*.*", "2001:db8::/32", "192.0.2.7-20"],
@@ -169,7 +170,7 @@ def test_no_words_make_it_raise(argv: list[str]) -> None:
         ("--ports --watch 2s -v", Options([], ports=True, watch=2.0, verbose=1)),
         (
             "-lk --allow 192.0.2.0/24,::1 10000",
-            Options(["10000"], listen=True, keep_open=True, allow="192.0.2.0/24,::1"),
+            Options(["10000"], listen=True, keep_open=True, allow=("192.0.2.0/24,::1",)),
         ),
         ("--progress --size 1G host 80", Options(["host", "80"], progress=True, size=1 << 30)),
     ],

@@ -305,7 +305,7 @@ def test_a_reader_that_leaves_is_noticed_while_nothing_flows(server: socket.sock
 # --- signals
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_signals_close_cleanly(name: str, code: int, server: socket.socket) -> None:
     import signal
 

@@ -157,7 +157,7 @@ def test_with_k_each_of_many_clients_has_a_program_of_its_own_until_a_signal() -
 # --- who is left
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("between", [[], ["-w", "30"]], ids=["direct", "piped"])
 def test_a_signal_ends_the_program_and_what_it_started(number: int, between: list[str]) -> None:
     with pync(*LISTEN, *between, "-c", "sleep 600 & echo $$ $!; wait") as listener:

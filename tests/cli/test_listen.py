@@ -7,6 +7,7 @@ loopback's are in test_namespaces.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import PATIENCE, pync, run_pync, stop
+from tests.running import PATIENCE, PYNC, pync, run_pync, running, stop
 from tests.sockets import connected, receive_all
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def test_a_unix_path_is_served_and_removed_at_the_end(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_unix_path_is_removed_when_a_signal_ends_the_listener(name: str, tmp_path: Path) -> None:
     import signal
 
@@ -204,8 +205,22 @@ def test_a_unix_path_is_removed_when_a_signal_ends_the_listener(name: str, tmp_p
     with pync("-l", "-v", "-U", str(path)) as listener:
         wait_for_socket(listener)
         stop(listener, getattr(signal, name))
-        assert listener.code() in (130, 143)
+        assert listener.code() in (129, 130, 143)
     assert not path.exists()
+
+
+def test_a_hang_up_that_nohup_ignores_is_ignored(tmp_path: Path) -> None:
+    """And so does an interrupt, in what a script has put into the background (POSIX shells)."""
+    import signal
+
+    words = shlex.join([PYNC, "-l", "-v", "-k", "--echo", "127.0.0.1", "0"])
+    with running("sh", "-c", f"trap '' HUP INT; exec {words}") as listener:
+        port = listener.port()
+        for number in (signal.SIGHUP, signal.SIGINT):
+            stop(listener, number)
+        assert run_pync("127.0.0.1", str(port), stdin=b"still there") == (0, b"still there", [])
+        stop(listener)
+        assert listener.code() == 143
 
 
 def test_a_stale_unix_path_is_replaced(tmp_path: Path) -> None:

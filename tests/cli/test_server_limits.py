@@ -363,7 +363,7 @@ def test_the_idle_timeout_closes_who_is_silent_and_nobody_else(way: str, tmp_pat
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_server_with_its_clients_and_the_counts_are_printed(
     way: str, number: int, code: int, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import PATIENCE, eventually, peer, pync, running, stop
+from tests.running import PATIENCE, eventually, peer, pync, run_pync, running, stop
 from tests.sockets import receive_all, reset
 
 if TYPE_CHECKING:
@@ -420,3 +420,8 @@ def test_a_unix_datagram_is_answered_to_the_path_of_its_sender(tmp_path: Path) -
         stop(listener)
         assert listener.code() == 143
     assert eventually(lambda: not os.path.exists(path), "the path is removed")
+
+
+def test_a_number_of_reads_means_nothing_to_a_service_over_tcp() -> None:
+    code, _, messages = run_pync("-l", "--echo", "-W", "1", "127.0.0.1", "0")
+    assert (code, messages) == (2, ["pync: -W/--recv-limit with a service needs -u/--udp"])

@@ -109,7 +109,7 @@ def test_both_families_share_a_port_that_is_told_in_a_file(tmp_path: Path) -> No
     assert len(listener.messages) == 2  # announced once, not by each
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_all_of_them_with_their_clients(number: int, code: int) -> None:
     with crew(2, "--echo") as (listener, port), contextlib.ExitStack() as stack:
         pids = wait_for_workers(listener, 2)

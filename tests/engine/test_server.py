@@ -22,9 +22,9 @@ import pytest
 from pync.engine import server as module
 from pync.engine.console import Console
 from pync.engine.conversation import Conversation
-from pync.engine.server import BATCH, Server, new_loop, raise_descriptor_limit
+from pync.engine.server import BATCH, DescriptorLimit, Server, new_loop
 from pync.errors import INTERRUPTED, NETWORK, TIMEOUT, Fault
-from pync.net.listen import Listener
+from pync.net.listen import STILLBORN, Listener
 from pync.net.unixpath import BoundPath
 from pync.wire.services import Echo
 from tests.running import PATIENCE, eventually
@@ -375,7 +375,7 @@ def test_without_room_accepting_is_no_busy_loop_and_goes_on_when_a_client_leaves
                 echo(waiting, b"at last")
 
 
-@pytest.mark.parametrize("error", module.STILLBORN)
+@pytest.mark.parametrize("error", STILLBORN)
 def test_a_connection_that_died_before_it_was_accepted_is_passed_over(error: int) -> None:
     with refusing([error] * 3) as (server, _, address):
         with connect(address) as sock:
@@ -510,15 +510,18 @@ def test_the_total_time_ends_it_with_code_3() -> None:
 def test_the_limit_of_descriptors_is_raised_as_far_as_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     for limits, expected in [
-        ((64, 64), []),
+        ((64, 64), [(64, 64)]),
         ((64, 4096), [(4096, 4096)]),
         ((64, resource.RLIM_INFINITY), [(1 << 20, resource.RLIM_INFINITY)]),
     ]:
         asked.clear()
         monkeypatch.setattr(resource, "getrlimit", lambda _, limits=limits: limits)
         monkeypatch.setattr(resource, "setrlimit", lambda _, pair: asked.append(pair))
-        raise_descriptor_limit()
+        raised = DescriptorLimit()
         assert asked == expected
+        assert raised.before == limits
+        raised.restore()
+        assert asked[-1] == limits
 
 
 def test_a_system_that_refuses_to_raise_the_limit_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,4 +530,4 @@ def test_a_system_that_refuses_to_raise_the_limit_is_no_error(monkeypatch: pytes
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 128))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    raise_descriptor_limit()
+    DescriptorLimit().restore()

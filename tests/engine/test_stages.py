@@ -157,8 +157,8 @@ def test_each_direction_has_a_digest_of_its_own(sent: list[bytes], received: lis
     through(taps.sent(), *sent)
     through(taps.received(), *received)
     assert taps.digests() == [
-        ("sha256", "sent", hashlib.sha256(b''.join(sent)).hexdigest()),
-        ("sha256", "received", hashlib.sha256(b''.join(received)).hexdigest()),
+        ("sha256", "sent", hashlib.sha256(b"".join(sent)).hexdigest()),
+        ("sha256", "received", hashlib.sha256(b"".join(received)).hexdigest()),
     ]
     taps.close()
 

@@ -42,6 +42,13 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
+class NoLimit:
+    """Leaves the limit of the tests' own process as it is."""
+
+    def restore(self) -> None:
+        """There is nothing to give back."""
+
+
 def counts(fd: int, tally: Tally) -> Counts:
     """What a worker that has counted so much tells through the pipe."""
     told = Counts(Options(None), Console(None, None, None), fd)
@@ -117,7 +124,7 @@ def test_there_are_no_more_processes_than_clients(
         def close(self) -> None: ...
 
     monkeypatch.setattr(module, "Crew", Crew)
-    monkeypatch.setattr(module, "raise_descriptor_limit", lambda: None)
+    monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
     options = Options(listen=True, keep_open=True, echo=True, workers=count, max_conns=most)
     assert run_workers(Target("127.0.0.1", [0]), options, Console(None, None, None)) == 7
     assert len(made) == processes
@@ -151,7 +158,7 @@ def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.M
     def fail(*_: Any) -> Any:
         raise Fault("no second socket")
 
-    monkeypatch.setattr(module, "raise_descriptor_limit", lambda: None)
+    monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
     monkeypatch.setattr(module, "open_listener", remember)
     monkeypatch.setattr(module, "bind", fail)
     options = Options(listen=True, keep_open=True, echo=True, workers=2)

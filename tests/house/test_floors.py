@@ -114,7 +114,7 @@ def test_only_the_views_and_the_floors_above_them_may_know_rich(module: str) -> 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_standard_library_and_the_declared_dependencies_are_imported(module: str) -> None:
     foreign = {name.split(".")[0] for name in imports(MODULES[module])} - sys.stdlib_module_names
-    assert foreign <= {"h11", "pync", "typer", "psutil", "rich"}
+    assert foreign <= {"h11", "pync", "typer", "psutil", "rich", "uvloop"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -55,7 +55,8 @@ def _in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judge(**options: Any) -> Admission:
-    made = admission(Options(listen=True, **options))
+    each: dict[str, Any] = {name: (value,) if isinstance(value, str) else value for name, value in options.items()}
+    made = admission(Options(listen=True, **each))
     assert made is not None
     return made
 
@@ -337,7 +338,7 @@ def test_who_is_admitted_is_what_a_walk_through_the_networks_says(
     allowed: list[Any], denied: list[Any], peer: IPv4Address | IPv6Address, zone: str
 ) -> None:
     judged = admission(
-        Options(listen=True, allow=",".join(map(str, allowed)) or None, deny=",".join(map(str, denied)) or None)
+        Options(listen=True, allow=tuple(map(str, allowed)) or None, deny=tuple(map(str, denied)) or None)
     )
     bare = (peer.ipv4_mapped if isinstance(peer, IPv6Address) else None) or peer
     expected = not any(bare in network for network in denied)

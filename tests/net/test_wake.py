@@ -48,7 +48,8 @@ import os, signal
 from pync.engine.loop import Loop
 from pync.net import wake
 wake.install()
-before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+ours = lambda *_: None
+before = signal.signal(signal.SIGUSR1, ours)
 asked = []
 handlers = wake.Handlers()
 handlers.on(signal.SIGUSR1, lambda: asked.append(len(asked)))
@@ -60,10 +61,23 @@ loop.call_at(loop.time() + 0.01, loop.stop)
 loop.run()
 assert asked == [0, 1], asked
 handlers.restore()
-assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+assert signal.getsignal(signal.SIGUSR1) is ours
 os.kill(os.getpid(), signal.SIGUSR1)
 wake.drain()
 assert asked == [0, 1]
+"""
+
+IGNORED = """
+import os, signal
+from pync.net import wake
+wake.install()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+handlers = wake.Handlers()
+handlers.on(signal.SIGINT, lambda: exit("asked for, but it was ignored before we came"))
+os.kill(os.getpid(), signal.SIGINT)
+wake.drain()
+handlers.restore()
+assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 """
 
 CHAIN = """
@@ -147,6 +161,10 @@ def test_a_signal_ends_the_loops_wait() -> None:
 
 def test_what_a_signal_asks_for_is_done_in_the_loop_and_the_handler_before_comes_back() -> None:
     assert run(HANDLERS) == 0
+
+
+def test_a_signal_that_was_ignored_when_we_came_still_is() -> None:
+    assert run(IGNORED) == 0
 
 
 def test_what_is_asked_for_meanwhile_is_done_too() -> None:
