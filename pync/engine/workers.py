@@ -57,8 +57,10 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
     admits = admission_for(options)
     make_offer = offering(options, console)
     limit = DescriptorLimit()
-    listeners = _open_all(target, options, console)
     handlers = wake.Handlers()
+    crew = Crew(options, console)
+    on_request(handlers, crew.ask)
+    listeners: list[Listener] = []
 
     def work(number: int, counts: Counts, life: int) -> int:
         most = most_clients(options)
@@ -67,9 +69,9 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
         on_request(wake.Handlers(), counts.show)
         return serve(listeners[number], options, console, make_offer, admits, counts, life=life)
 
-    crew = Crew(listeners, options, console, work)
     try:
-        return crew.run(handlers, remaining(options, started))
+        _open_all(target, options, console, listeners)
+        return crew.run(listeners, work, handlers, remaining(options, started))
     finally:
         crew.close()
         handlers.restore()
@@ -78,18 +80,14 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
             listener.close()
 
 
-def _open_all(target: Target, options: Options, console: Console) -> list[Listener]:
+def _open_all(target: Target, options: Options, console: Console, listeners: list[Listener]) -> None:
     """A listener for each worker, all at the same addresses and port; only the first one's are announced."""
     options.reuse_port = True
     count = min(options.workers or 1, most_clients(options) or sys.maxsize)
-    listeners = [open_listener(target, options, console, BoundPath())]
+    listeners.append(open_listener(target, options, console, BoundPath()))
     same = Target(target.host, [listeners[0].addresses()[0].port])
-    try:
-        listeners += [bind(same, options, console, BoundPath()) for _ in range(count - 1)]
-    except BaseException:
-        listeners[0].close()
-        raise
-    return listeners
+    while len(listeners) < count:
+        listeners.append(bind(same, options, console, BoundPath()))
 
 
 class Worker:
@@ -126,14 +124,13 @@ class Worker:
 class Crew:
     """The workers of one listener; `run` keeps them going until a signal."""
 
-    def __init__(self, listeners: list[Listener], options: Options, console: Console, work: Work) -> None:
-        self._listeners = listeners
+    def __init__(self, options: Options, console: Console) -> None:
+        self._listeners: list[Listener] = []
         self._options = options
         self._console = console
-        self._work = work
-        self._workers = [Worker(number) for number in range(len(listeners))]
+        self._work: Work | None = None
+        self._workers: list[Worker] = []
         self._tally = Tally()
-        self._tally.addresses = listeners[0].names()
         self._loop = Loop()
         self._stopping = False
         self._ever = False  # whether any worker could be started
@@ -141,15 +138,17 @@ class Crew:
         self._code = OK
         self._fault: Fault | None = None
 
-    def run(self, handlers: wake.Handlers, total: float | None) -> int:
+    def run(self, listeners: list[Listener], work: Work, handlers: wake.Handlers, total: float | None) -> int:
         """Start them and wait; returns the exit code.
 
         Raises:
             Fault: `total` seconds are over.
         """
+        self._listeners, self._work = listeners, work
+        self._workers = [Worker(number) for number in range(len(listeners))]
+        self._tally.addresses = listeners[0].names()
         for number, code in wake.ENDS.items():
             handlers.on(number, partial(self._stop, code))
-        on_request(handlers, self._ask)
         if total is not None:
             fault = Fault("not done within the total timeout: timed out", TIMEOUT)
             self._loop.call_at(self._loop.time() + total, self._stop, OK, fault)
@@ -232,6 +231,7 @@ class Crew:
         for other, listener in enumerate(self._listeners):
             if other != number:
                 listener.close_sockets()
+        assert self._work is not None
         try:
             return self._work(number, Counts(self._options, self._console, writing), life)
         except Fault as fault:
@@ -273,7 +273,8 @@ class Crew:
 
     # --- their counts
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """Let all tell their counts, and show them."""
         for worker in self._workers:
             worker.answered = not worker.pid
         self._signal(signal.SIGUSR1)

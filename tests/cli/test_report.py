@@ -171,3 +171,51 @@ def test_asking_often_disturbs_nobody() -> None:
             assert got == data[offset : offset + (1 << 16)]
         stop(listener)
         assert listener.code() == 143
+
+
+EVERY_LISTENER = {
+    "plain": [],
+    "many": ["-k"],
+    "a service": ["--echo"],
+    "a program": ["-e", "cat"],
+    "workers": ["-k", "--echo", "--workers", "2"],
+    "datagrams": ["-u"],
+    "a service over datagrams": ["-u", "--echo"],
+    "programs over datagrams": ["-u", "-e", "cat"],
+}
+
+
+@pytest.mark.parametrize("words", EVERY_LISTENER.values(), ids=EVERY_LISTENER.keys())
+def test_whoever_has_read_where_it_listens_may_ask_at_once(words: list[str]) -> None:
+    with pync("-l", *words, "127.0.0.1", "0") as listener:
+        port = listener.port()
+        stop(listener, signal.SIGUSR1)
+        listener.wait_for(rf"^listening on 127\.0\.0\.1 {port}$")
+        stop(listener)
+        assert listener.code() == 143
+
+
+def test_a_single_connection_is_reported_while_it_lasts_and_at_its_end() -> None:
+    with pync("-l", "-v", "127.0.0.1", "0") as listener, connect(listener.port()) as sock:
+        sock.sendall(b"12345")
+        assert listener.read(5) == b"12345"
+        stop(listener, signal.SIGUSR1)
+        listener.wait_for("^connections: 1 now, 1 at most, 1 in all")
+        listener.wait_for(r"^sent 0 bytes, received 5 bytes in ")
+        sock.shutdown(socket.SHUT_WR)
+        assert listener.finish() == (0, b"")
+    assert listener.messages[-1] == "connections: 0 now, 1 at most, 1 in all; refused: 0 by rule, 0 by limit"
+
+
+def test_the_peers_of_a_datagram_listener_are_its_connections() -> None:
+    with pync("-l", "-u", "--json", "127.0.0.1", "0") as listener:
+        address = ("127.0.0.1", listener.port())
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+        ):
+            one.sendto(b"1", address)
+            two.sendto(b"22", address)
+            assert listener.read(3) in (b"122", b"221")
+        counts = asked(listener)
+        assert (counts["connections"]["total"], counts["received"]) == (2, 3)

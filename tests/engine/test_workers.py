@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ from pync.engine.serve import MOST_PROGRAMS
 from pync.engine.tally import SUMMED, Tally
 from pync.engine.workers import Counts, Crew, Worker, run_workers
 from pync.errors import Fault, UsageFault
-from pync.net.listen import Listener
-from pync.net.unixpath import BoundPath
 from pync.options import Options
 from pync.wire.address import Target
 
@@ -113,12 +110,14 @@ def test_there_are_no_more_processes_than_clients(
     made: list[Any] = []
 
     class Crew:
-        def __init__(self, listeners: list[Any], *_: Any) -> None:
+        def __init__(self, *_: Any) -> None: ...
+
+        def ask(self) -> None: ...
+
+        def run(self, listeners: list[Any], *_: Any) -> int:
             made.extend(listeners)
             ports = {address.port for listener in listeners for address in listener.addresses()}
             assert len(ports) == 1
-
-        def run(self, *_: Any) -> int:
             return 7
 
         def close(self) -> None: ...
@@ -137,7 +136,9 @@ def test_the_default_limit_of_programs_counts_too(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "open_listener", lambda *_: first)
     monkeypatch.setattr(module, "bind", lambda *_: opened.append(1))
     options = Options(listen=True, keep_open=True, sh_exec="cat", workers=MOST_PROGRAMS + 50)
-    assert len(module._open_all(Target("127.0.0.1", [0]), options, Console(None, None, None))) == MOST_PROGRAMS
+    listeners: list[Any] = []
+    module._open_all(Target("127.0.0.1", [0]), options, Console(None, None, None), listeners)
+    assert len(listeners) == MOST_PROGRAMS
 
 
 def test_without_a_service_nothing_is_bound() -> None:
@@ -177,8 +178,7 @@ def test_a_worker_that_gets_only_one_of_its_pipes_leaves_nothing_open(monkeypatc
         made.extend(pipe())
         return made[0], made[1]
 
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        crew = Crew([Listener([sock], BoundPath())], Options(), Console(None, None, None), lambda *_: 0)
+    crew = Crew(Options(), Console(None, None, None))
     monkeypatch.setattr(os, "pipe", one_pipe)
     try:
         with pytest.raises(OSError, match="Too many open files"):
