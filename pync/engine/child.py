@@ -134,6 +134,9 @@ class ProgramClients:
         self._programs = programs
         self.blind = programs.blind
 
+    def make_room(self) -> None:
+        """Nobody is kept who has ended."""
+
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> ProgramClient:
         return self._programs.client(self._loop, sock, name, on_end)
 

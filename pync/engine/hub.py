@@ -83,6 +83,11 @@ class HubClient:
         """Whether what we send can still arrive."""
         return self.up is not None and self.up.running
 
+    def give_way(self) -> None:
+        """End it if it has ended its data and nothing waits for it; it may have left long ago."""
+        if self._session.peer_ended and not self.copies.waiting:
+            self._session.finish()
+
     def start(self) -> None:
         self._session.start(self._finished)
         if self._on_end is not None and self._parting is None:
@@ -213,6 +218,11 @@ class Hub:
 
     def _copies(self) -> Iterator[Copies]:
         return (client.copies for client in self._takers())
+
+    def make_room(self) -> None:
+        """Descriptors have run out: those who only listen, or are not there any more, give way."""
+        for client in list(self.clients):
+            client.give_way()
 
     # --- our input
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         def blind(self) -> bool: ...
 
         def client(self, sock: socket.socket, name: str, on_end: OnEnd, /) -> Client: ...
+        def make_room(self) -> None: ...
         def close(self) -> None: ...
 
     MakeOffer = Callable[[Server], Offer]
@@ -110,6 +111,7 @@ def serve(
             loop.add_reader(life, server.stop)
         offer = make_offer(server)
         server.tally.blind = offer.blind
+        server.on_full = offer.make_room
         try:
             return server.run(offer.client, total)
         finally:
@@ -180,6 +182,9 @@ class Talk:
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
         return Conversation(self._loop, sock, name, on_end, self._make(), self._idle)
+
+    def make_room(self) -> None:
+        """Nobody is kept who has ended."""
 
     def close(self) -> None:
         """Nothing is shared."""

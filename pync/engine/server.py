@@ -119,6 +119,7 @@ class Server:
         self._retry: asyncio.TimerHandle | None = None
         self._said_no_room = False
         self._stopping = False
+        self.on_full: Callable[[], object] = _nothing  # asked for room when descriptors have run out
         self.clients: dict[Client, None] = {}
         self.tally = Tally()
         self.tally.addresses = listener.names()
@@ -209,6 +210,7 @@ class Server:
             self._console.fail(f"accept a connection: {reason(error)}: clients wait until others have left")
         self._pause()
         self._retry = self.loop.call_later(RETRY, self._accept_again)
+        self.on_full()
 
     def _let_in(self, connection: socket.socket, address: Any) -> None:
         where, name = _names(connection, address)
@@ -264,6 +266,10 @@ class Server:
             client, _ = self.clients.popitem()
             client.close()
             self.tally.gone(client)
+
+
+def _nothing() -> None:
+    """Nobody is asked."""
 
 
 def _names(connection: socket.socket, address: Any) -> tuple[str, str]:

@@ -97,6 +97,11 @@ class Session:
         return self._up.moved if self._up else 0
 
     @property
+    def peer_ended(self) -> bool:
+        """Whether the peer has said all it had to say."""
+        return not self._output_open
+
+    @property
     def received(self) -> int:
         return self._down.moved
 

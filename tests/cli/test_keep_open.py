@@ -11,6 +11,7 @@ import hashlib
 import os
 import pty
 import random
+import shlex
 import socket
 import subprocess
 import threading
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import PATIENCE, eventually, peer, plain_pync, pync, running, stop
+from tests.running import PATIENCE, PYNC, eventually, peer, plain_pync, pync, running, stop
 from tests.sockets import receive_all, reset
 
 if TYPE_CHECKING:
@@ -456,3 +457,16 @@ def test_no_client_leaves_a_descriptor_behind() -> None:
                 sock.close()
         listener.stdin.close()  # whoever has only half-closed, for all the listener knows, is let go
         eventually(lambda: len(os.listdir(folder)) <= before, "every descriptor is closed")
+
+
+def test_clients_that_have_left_give_way_when_descriptors_have_run_out() -> None:
+    """Our input is a pipe that says nothing: whether they still listen would be known only after a minute."""
+    words = shlex.join([PYNC, "-l", "-k", "-v", "127.0.0.1", "0"])
+    with running("sh", "-c", f"ulimit -n 40; exec {words}") as listener:
+        port = listener.port()
+        for _ in range(60):
+            connect(port).close()
+        with connect(port) as late:
+            late.sendall(b"let me in")
+            assert listener.read(9) == b"let me in"
+        listener.wait_for("Too many open files: clients wait until others have left")
