@@ -147,7 +147,7 @@ def _run_datagram_offer(where: Target, options: Options, console: Console) -> in
     from pync.engine.binding import admission_for
 
     if any_of(options, PROGRAMS):
-        from pync.engine.udp_child import run_udp_program
+        from pync.programs.udp_child import run_udp_program
 
         return run_udp_program(where, options, console, admission_for(options))
     from pync.engine.udp_services import run_udp_service

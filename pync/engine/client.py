@@ -18,10 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from pync.engine.child import Programs
     from pync.engine.console import Console
     from pync.net.resolve import Address
     from pync.options import Options
+    from pync.programs.child import Programs
     from pync.wire.address import Target
 
 
@@ -48,8 +48,8 @@ def joiner(options: Options, console: Console) -> Relay | Programs:
     """
     if options.exec is None and options.sh_exec is None:
         return Relay(options, console)
-    from pync.engine.child import Programs
     from pync.net.program import program_from
+    from pync.programs.child import Programs
 
     program = program_from(options)
     assert program is not None

@@ -1,6 +1,6 @@
 """From options to a running server: what is done for each client, how many, and what is said at the end.
 
-Letting clients in is `engine.server`'s, serving them `conversation`'s, `child`'s or `hub`'s: here they are
+Letting clients in is `engine.server`'s, serving them `conversation`'s, `programs`' or `hub`'s: here they are
 put together, and the signals are heard.
 """
 
@@ -161,8 +161,8 @@ def offering(options: Options, console: Console) -> MakeOffer:
 
 
 def _programs(options: Options, console: Console) -> MakeOffer:
-    from pync.engine.child import ProgramClients, Programs
     from pync.net.program import program_from
+    from pync.programs.child import ProgramClients, Programs
 
     program = program_from(options)
     assert program is not None

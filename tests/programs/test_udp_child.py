@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pync.engine.peer_program import MOST_WAITING
+from pync.programs.peer_program import MOST_WAITING
 from tests.net.test_children import alive
 from tests.running import PATIENCE, Running, eventually, running, stop
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 COMMAND = """
 import os, sys
 from pync import __main__, app
-from pync.engine.udp_child import run_udp_program
+from pync.programs.udp_child import run_udp_program
 from pync.wire.address import target
 
 def run_options(options, console):

@@ -1,7 +1,7 @@
 """-e and -c: the programs of a run, for one connection after another or as the clients of a server.
 
 Where nobody has to see the bytes a program gets the socket itself, otherwise it stands behind pipes: here is
-the choice, and what is said at the end. How a client goes is `engine.program_client`'s and `engine.piped_program`'s.
+the choice, and what is said at the end. How a client goes is `program_client`'s and `piped_program`'s.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 
 from pync.engine.loop import Loop
-from pync.engine.piped_program import PipedClient
-from pync.engine.program_client import DirectClient, ProgramClient, Shared
 from pync.errors import TIMEOUT, Fault
+from pync.programs.piped_program import PipedClient
+from pync.programs.program_client import DirectClient, ProgramClient, Shared
 from pync.values import format_size
 
 TYPE_CHECKING = False
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from pync.engine.console import Console
     from pync.engine.loop import Reactor
-    from pync.engine.program_client import OnEnd
     from pync.net.program import Program
     from pync.options import Options
+    from pync.programs.program_client import OnEnd
 
 #: Options for which the bytes must pass through our hands.
 SEEN = (

@@ -1,7 +1,7 @@
 """One program that talks in datagrams with one peer: what waits for it, what it says, when it is over.
 
 It reads datagrams one after another as a stream, without marks between them; each write of its output is
-a datagram. Whose datagrams they are, and how they are sent, is `engine.udp_child`'s business.
+a datagram. Whose datagrams they are, and how they are sent, is `programs.udp_child`'s business.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 from collections import deque
 
-from pync.engine.lifetime import Lifetime
-from pync.engine.program_client import FAREWELL, Shared
 from pync.net.datagram import LARGEST
 from pync.net.pipes import PacketPipes
+from pync.programs.lifetime import Lifetime
+from pync.programs.program_client import FAREWELL, Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

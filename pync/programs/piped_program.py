@@ -7,21 +7,21 @@ connection, but for the ends that a program has and a person has not.
 from __future__ import annotations
 
 from pync.engine.flow import Flow
-from pync.engine.program_client import ProgramClient, Shared
 from pync.engine.session import Session, stream_policy
 from pync.engine.stages import pacers, refusal, upward
 from pync.net.endpoint import NothingEndpoint, SocketEndpoint
 from pync.net.pipes import ProgramPipes
+from pync.programs.program_client import ProgramClient, Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
     from pync.engine.loop import Reactor
-    from pync.engine.program_client import OnEnd
     from pync.engine.stages import Refusal
     from pync.errors import Fault
     from pync.options import Options
+    from pync.programs.program_client import OnEnd
 
 
 class PipedClient(ProgramClient):

@@ -1,7 +1,7 @@
 """Programs over datagrams: -u with -e or -c. A listener runs one for each peer, a client one for its conversation.
 
 Here are the sockets and who is served: datagrams know no end, so a peer that is silent for long is taken to be
-gone, and the number of peers is bounded. What passes between a peer and its program is `engine.peer_program`'s.
+gone, and the number of peers is bounded. What passes between a peer and its program is `programs.peer_program`'s.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ import socket
 import time
 
 from pync.engine.binding import open_listener
-from pync.engine.child import Programs
 from pync.engine.loop import Loop
-from pync.engine.peer_program import PeerProgram
 from pync.engine.report import Report, on_request
 from pync.engine.session import idle_limit
 from pync.engine.tally import Tally
@@ -32,6 +30,8 @@ from pync.net.program import addresses_environment, program_from
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
 from pync.options import ROWS
+from pync.programs.child import Programs
+from pync.programs.peer_program import PeerProgram
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

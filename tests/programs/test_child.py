@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pync.engine import lifetime as lifetime_module
-from pync.engine import program_client as client_module
-from pync.engine.child import ProgramClients, Programs
 from pync.engine.console import Console
-from pync.engine.program_client import DirectClient
 from pync.net import children as children_module
 from pync.net.program import program_from
 from pync.options import Options
+from pync.programs import lifetime as lifetime_module
+from pync.programs import program_client as client_module
+from pync.programs.child import ProgramClients, Programs
+from pync.programs.program_client import DirectClient
 from tests.net.addresses import descriptors, no_descriptor_left
 from tests.net.test_children import alive
 from tests.running import PATIENCE, eventually
@@ -34,8 +34,8 @@ from tests.sockets import receive_all, reset
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pync.engine.program_client import ProgramClient
     from pync.errors import Fault
+    from pync.programs.program_client import ProgramClient
 
 #: Both ways to join a connection with its program; -w changes nothing else.
 WAYS = [pytest.param({}, id="direct"), pytest.param({"idle_timeout": 600.0}, id="piped")]
@@ -575,7 +575,7 @@ def test_without_epoll_and_pidfd_it_all_ends_as_well(way: dict[str, Any], monkey
     with stage(sh_exec="echo $$; exec sleep 600", **way) as scene:
         monkeypatch.delattr("select.epoll", raising=False)
         monkeypatch.delattr("os.pidfd_open", raising=False)
-        monkeypatch.setattr("pync.engine.hangup.LOOK", 0.02)
+        monkeypatch.setattr("pync.programs.hangup.LOOK", 0.02)
         client, far = scene.connect()
         pid = int(scene.line(far))
         reset(far)

@@ -1,7 +1,7 @@
 """A connection and its program, from the start until both are over: the client of a server, or the only one.
 
 Here the program gets the socket itself, as one that inetd starts, and we only wait; with bytes to be looked at
-it is `engine.piped_program`'s. How a process is started and ended is `net.children`'s and `engine.lifetime`'s.
+it is `programs.piped_program`'s. How a process is started and ended is `net.children`'s and `programs.lifetime`'s.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import errno
 import os
 import socket
 
-from pync.engine.hangup import Hangups
-from pync.engine.lifetime import Lifetime
 from pync.engine.parting import Parting, discard, say_goodbye
 from pync.engine.stages import Taps
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
@@ -19,6 +17,8 @@ from pync.net import sockopts
 from pync.net.children import Children
 from pync.net.move import CHUNK
 from pync.net.program import connection_environment
+from pync.programs.hangup import Hangups
+from pync.programs.lifetime import Lifetime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
