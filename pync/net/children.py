@@ -153,7 +153,7 @@ class Children:
             self._wait(GRACE, self._somebody_left)
             for child in self._known:
                 child.kill()
-            self._wait(KILLED, self._somebody_runs)
+            self._wait(KILLED, self._somebody_left)  # those that a child left behind take a moment to die too
             self._known.clear()
             self._restore_sigchld()
         finally:
