@@ -143,6 +143,12 @@ def parse_loop(text: str) -> str:
     return text
 
 
+def format_moved(sent: int, received: int, seconds: float) -> str:
+    """What a session, or all of them, came to."""
+    speed = format_size((sent + received) / seconds if seconds else 0)
+    return f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)"
+
+
 def format_size(count: float) -> str:
     """A byte count for people, in powers of 1000 as disks and links are sold: `1.9 GB`."""
     if count < 999.5:  # what is rounded must not show 1000

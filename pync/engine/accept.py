@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.engine.binding import admission_for, open_listener
+from pync.engine.binding import admission_for, client_names, open_listener
 from pync.engine.client import joiner
 from pync.engine.loop import Loop
 from pync.engine.report import Report, on_request
@@ -18,7 +18,6 @@ from pync.errors import TIMEOUT, Fault
 from pync.net import wake
 from pync.net.dial import remaining
 from pync.net.listen import STILLBORN
-from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
@@ -130,13 +129,8 @@ def _take(sock: socket.socket) -> socket.socket | None:
 
 
 def _names(connection: socket.socket) -> tuple[str, str]:
-    """The peer for announcements, `127.0.0.1 53412`, and for sentences, `127.0.0.1 port 53412`."""
-    if connection.family == socket.AF_UNIX:
-        path = show_host(connection.getsockname())
-        return path, f"client of {path}"
     try:
-        peer = connection.getpeername()
+        peer = None if connection.family == socket.AF_UNIX else connection.getpeername()
     except OSError:  # gone already: reading will tell
         return "a client that has left", "client"
-    host = show_host(peer)
-    return f"{host} {peer[1]}", f"{host} port {peer[1]}"
+    return client_names(connection, peer)

@@ -9,11 +9,13 @@ import socket
 
 from pync.errors import Fault
 from pync.net.listen import Listener, listen, write_port_file
-from pync.options import any_of
+from pync.net.resolve import show_host
+from pync.options import PROGRAMS, any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pync.engine.console import Console
     from pync.net.unixpath import BoundPath
@@ -75,4 +77,13 @@ def say_bound(listener: Listener, target: Target, options: Options, console: Con
 
 def private(options: Options) -> bool:
     """Whether what is served is nothing to offer to everybody by default: programs, files."""
-    return options.exec is not None or options.sh_exec is not None or options.http or options.http_root is not None
+    return any_of(options, (*PROGRAMS, "http", "http_root"))
+
+
+def client_names(connection: socket.socket, peer: Any) -> tuple[str, str]:
+    """A client for announcements, `127.0.0.1 53412`, and for sentences, `127.0.0.1 port 53412`."""
+    if connection.family == socket.AF_UNIX:
+        path = show_host(connection.getsockname())
+        return path, f"client of {path}"
+    host = show_host(peer)
+    return f"{host} {peer[1]}", f"{host} port {peer[1]}"

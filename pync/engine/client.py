@@ -13,6 +13,7 @@ from pync.net import wake
 from pync.net.dial import dial, dial_unix, remaining
 from pync.net.resolve import service_name
 from pync.net.unixpath import BoundPath
+from pync.options import PROGRAMS, any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def joiner(options: Options, console: Console) -> Relay | Programs:
     Raises:
         Fault: with code 2, when the program cannot be run.
     """
-    if options.exec is None and options.sh_exec is None:
+    if not any_of(options, PROGRAMS):
         return Relay(options, console)
     from pync.net.program import program_from
     from pync.programs.child import Programs

@@ -16,7 +16,7 @@ from pync.engine.stages import Taps, pacers, refusal, upward
 from pync.errors import OK
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
 from pync.net.resolve import show_host
-from pync.values import format_size
+from pync.values import format_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ class Relay:
         self.console = console
         self._taps = Taps(options)
         self.input = None if options.no_stdin or options.recv_only else console.input()
-        self.output_gone = False
         self._counts: Callable[[], tuple[int, int]] = _nothing_yet
         self._output = NothingEndpoint() if options.send_only else console.output()
         if console.summary is not None:
@@ -86,11 +85,10 @@ class Relay:
             session.start(lambda _: loop.stop())
             loop.run()
         finally:
-            self.output_gone = session.output_gone
             seconds = time.monotonic() - started
             if meter is not None:
                 meter.end()
-            self._summarize(*counts(), seconds)
+            summarize(self.console, *counts(), seconds)
         if session.fault is None:
             return OK
         self.console.fail(session.fault.text)
@@ -157,12 +155,13 @@ class Relay:
         if output.kind == PIPE:
             loop.add_reader(output.fd, session.output_closed)
 
-    def _summarize(self, sent: int, received: int, seconds: float) -> None:
-        if self.console.summary is not None:
-            self.console.summary.moved(sent, received, seconds)
-            return
-        speed = format_size((sent + received) / seconds if seconds else 0)
-        self.console.note(f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)")
+
+def summarize(console: Console, sent: int, received: int, seconds: float) -> None:
+    """Tell what a session came to: with --json the summary, else, with -v, the user."""
+    if console.summary is not None:
+        console.summary.moved(sent, received, seconds)
+    else:
+        console.note(format_moved(sent, received, seconds))
 
 
 def _nothing_yet() -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """Many clients at once, on asyncio's event loop: accepting, limits, access rules, signals, the count of all.
 
-The only module that imports asyncio as it loads; of its loop nothing but the six methods of `engine.loop` is
-used, and no stream, task or future. What is done for a client is a `Client`'s business: a conversation with
-a service, a child process, or a place in the hub.
+The only module that imports asyncio as it loads; clients know nothing of its loop but the six methods of
+`engine.loop`, and there is no stream, task or future. What is done for a client is a `Client`'s business: a
+conversation with a service, a child process, or a place in the hub.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import errno
 import resource
 import socket
 
+from pync.engine.binding import client_names
 from pync.engine.tally import Tally
 from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
 from pync.net.listen import STILLBORN
-from pync.net.resolve import show_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class Server:
         self.on_full()
 
     def _let_in(self, connection: socket.socket, address: Any) -> None:
-        where, name = _names(connection, address)
+        where, name = client_names(connection, address)
         if self._admits is not None and connection.family != socket.AF_UNIX and not self._admits(address[0]):
             self.tally.refused_by_rule += 1
             self._console.note(f"Connection from {where} refused by rule")
@@ -270,15 +270,6 @@ class Server:
 
 def _nothing() -> None:
     """Nobody is asked."""
-
-
-def _names(connection: socket.socket, address: Any) -> tuple[str, str]:
-    """The client for announcements, `127.0.0.1 53412`, and for sentences, `127.0.0.1 port 53412`."""
-    if connection.family == socket.AF_UNIX:
-        path = show_host(connection.getsockname())
-        return path, f"client of {path}"
-    host = show_host(address)
-    return f"{host} {address[1]}", f"{host} port {address[1]}"
 
 
 class DescriptorLimit:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from pync.values import format_size
+from pync.values import format_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class Tally:
         seconds = time.monotonic() - self.started
         if self.blind:
             return f"up for {seconds:.2f} s; bytes are not counted, the programs hold the connections themselves"
-        speed = format_size((sent + received) / seconds if seconds else 0)
-        return f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)"
+        return format_moved(sent, received, seconds)
 
     def as_json(self, present: Iterable[Counted] = ()) -> dict[str, Any]:
         """The same as plain values, in a form that stays as it is."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 from pync.engine.loop import Loop
+from pync.engine.relay import summarize
 from pync.errors import TIMEOUT, Fault
+from pync.options import any_of
 from pync.programs.piped_program import PipedClient
 from pync.programs.program_client import DirectClient, ProgramClient, Shared
-from pync.values import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +43,8 @@ class Programs(Shared):
     ) -> None:
         super().__init__(program, options, limit)
         self.console = console
-        self.output_gone = False  # our own output is not used
         self._last: ProgramClient | None = None
-        self._kind = PipedClient if _seen(options) else DirectClient
+        self._kind = PipedClient if any_of(options, SEEN) else DirectClient
         self.blind = self._kind is DirectClient
 
     def client(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd) -> ProgramClient:
@@ -111,19 +111,7 @@ class Programs(Shared):
             if meter is not None:
                 meter.end()
             if isinstance(client, PipedClient):
-                self._summarize(client, time.monotonic() - started)
-
-    def _summarize(self, client: ProgramClient, seconds: float) -> None:
-        if self.console.summary is not None:
-            self.console.summary.moved(client.sent, client.received, seconds)
-            return
-        speed = format_size((client.sent + client.received) / seconds if seconds else 0)
-        self.console.note(f"sent {client.sent} bytes, received {client.received} bytes in {seconds:.2f} s ({speed}/s)")
-
-
-def _seen(options: Options) -> bool:
-    """Whether one of SEEN was given; a time of 0 is one."""
-    return any(getattr(options, name) is not None and getattr(options, name) is not False for name in SEEN)
+                summarize(self.console, client.sent, client.received, time.monotonic() - started)
 
 
 class ProgramClients:

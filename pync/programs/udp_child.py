@@ -29,7 +29,7 @@ from pync.net.pktinfo import answer_from
 from pync.net.program import addresses_environment, program_from
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
-from pync.options import ROWS
+from pync.options import ROWS, any_of
 from pync.programs.child import Programs
 from pync.programs.peer_program import PeerProgram
 
@@ -204,7 +204,7 @@ def run_udp_program(
 
 def _check(options: Options) -> None:
     for name in STREAM_ONLY:
-        if getattr(options, name) is not None and getattr(options, name) is not False:
+        if any_of(options, (name,)):
             raise UsageFault(f"{ROWS[name].spellings()[-1]} does not go with a program over datagrams")
 
 
