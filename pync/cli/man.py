@@ -67,8 +67,8 @@ MODES: list[Block] = [
             "With -l and one of the options of that group, pync answers itself, without a child process. "
             "Over TCP one client is served, or with -k many; with -u every datagram is answered until pync is "
             "stopped. "
-            "A datagram from a port below 1024 gets no answer from --echo and --chargen: two such services would "
-            "never stop answering each other.",
+            "A datagram from a port below 1024, from the number that is served, or to a group of hosts gets no "
+            "answer: two services would never stop answering each other.",
         ),
         (
             "Files for browsers",
