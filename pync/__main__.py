@@ -11,7 +11,7 @@ import signal
 import sys
 
 from pync.app import run_words
-from pync.engine.console import Console
+from pync.console import Console
 from pync.errors import INTERRUPTED, Terminated
 from pync.net import wake
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO, TextIO
 
-    from pync.engine.console import Console
+    from pync.console import Console
     from pync.wire.address import Target
 
 
@@ -39,7 +39,7 @@ def run(
     """
     import sys
 
-    from pync.engine.console import Console
+    from pync.console import Console
 
     console = Console(_descriptor(stdin, 0), _descriptor(stdout, 1), sys.stderr if stderr is None else stderr)
     return run_words(list(argv), console)
@@ -115,10 +115,10 @@ def run_options(options: Options, console: Console) -> int:
     if options.udp:
         return _run_datagrams(where, options, console)
     if options.listen:
-        from pync.engine.accept import run_listener
+        from pync.serving.accept import run_listener
 
         return run_listener(where, options, console)
-    from pync.engine.client import run_client
+    from pync.serving.client import run_client
 
     return run_client(where, options, console)
 
@@ -127,10 +127,10 @@ def _run_server(where: Target, options: Options, console: Console) -> int:
     if options.recv_limit is not None and any_of(options, BUILT_IN):
         raise UsageFault("-W/--recv-limit with a service needs -u/--udp")
     if options.workers is not None:
-        from pync.engine.workers import run_workers
+        from pync.serving.workers import run_workers
 
         return run_workers(where, options, console)
-    from pync.engine.serve import run_server
+    from pync.serving.serve import run_server
 
     return run_server(where, options, console)
 
@@ -138,19 +138,19 @@ def _run_server(where: Target, options: Options, console: Console) -> int:
 def _run_datagrams(where: Target, options: Options, console: Console) -> int:
     if any_of(options, (*BUILT_IN, *PROGRAMS)):
         return _run_datagram_offer(where, options, console)
-    from pync.engine.udp import run_udp
+    from pync.serving.udp import run_udp
 
     return run_udp(where, options, console)
 
 
 def _run_datagram_offer(where: Target, options: Options, console: Console) -> int:
-    from pync.engine.binding import admission_for
+    from pync.serving.binding import admission_for
 
     if any_of(options, PROGRAMS):
-        from pync.programs.udp_child import run_udp_program
+        from pync.serving.udp_program import run_udp_program
 
         return run_udp_program(where, options, console, admission_for(options))
-    from pync.engine.udp_services import run_udp_service
+    from pync.serving.udp_services import run_udp_service
 
     return run_udp_service(where, options, console, admission_for(options))
 
@@ -185,9 +185,9 @@ def _run_probe(options: Options, console: Console) -> int:
 
     where = targets(options)
     if options.wait is not None:
-        from pync.engine.patience import wait_for_ports
+        from pync.probe.patience import wait_for_ports
 
         return wait_for_ports(where, options, console)
-    from pync.engine.scan import run_scan
+    from pync.probe.scan import run_scan
 
     return run_scan(where, options, console)

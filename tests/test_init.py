@@ -123,7 +123,7 @@ def test_run_can_be_called_again_in_the_same_process() -> None:
     fresh("import pync, io\nfor _ in range(2):\n    assert pync.run(['--nonesuch'], stderr=io.StringIO()) == 2")
 
 
-@pytest.mark.parametrize("before", ["pync.engine.client", "pync.app", "pync.__main__", "pync.net.dial"])
+@pytest.mark.parametrize("before", ["pync.serving.client", "pync.app", "pync.__main__", "pync.net.dial"])
 def test_the_public_names_are_functions_whatever_was_imported_before(before: str) -> None:
     fresh(f"import {before}\nfrom pync import connect, run\nassert callable(connect) and callable(run)")
 

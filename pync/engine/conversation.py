@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from pync.engine.loop import Reactor, TimerHandle
+    from pync.net.loop import Reactor, TimerHandle
     from pync.wire.services import FilePiece, Service
 
     OnEnd = Callable[["Conversation", Fault | None], object]

@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pync.engine.loop import Reactor, TimerHandle
     from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor, TimerHandle
     from pync.net.move import Mover, Stage
     from pync.wire.pacing import Pacer
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pync.engine.loop import Reactor
+    from pync.net.loop import Reactor
 
 #: Seconds that a peer has to notice our end while it still sends.
 PARTING = 1.0

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pync.engine.flow import Flow
-    from pync.engine.loop import Reactor, TimerHandle
     from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor, TimerHandle
     from pync.options import Options
 
 

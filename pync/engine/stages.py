@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pync.engine.flow import Flow
-    from pync.engine.loop import Reactor
     from pync.net.endpoint import SocketEndpoint
+    from pync.net.loop import Reactor
     from pync.net.move import Stage
     from pync.options import Options
     from pync.wire.digest import Digest

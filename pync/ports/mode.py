@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pync.ports.waiting import Output
 
     class Console(Protocol):
-        """The streams of a run, as engine.console has them."""
+        """The streams of a run, as the console has them."""
 
         def print(self, text: str) -> None: ...
         def say(self, text: str) -> None: ...

@@ -2,7 +2,7 @@
 
 Text in, spans of numbers out, and a set that is asked with a bisection. An address is a version (4 or 6)
 and a number; one mapped into IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address it stands for, in rules as
-in peers, and no span ever holds addresses of both families. Files and look-ups are `net.admission`'s.
+in peers, and no span ever holds addresses of both families. Files and look-ups are `serving.admission`'s.
 """
 
 from __future__ import annotations

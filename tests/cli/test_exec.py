@@ -1,7 +1,7 @@
 """-e and -c with one connection, as a user sees them: the exit code, the messages, who is left when we go.
 
-Many clients at once, and every way that a connection can end, are in engine/test_child; programs over datagrams
-in engine/test_udp_child.
+Many clients at once, and every way that a connection can end, are in handlers/test_program; programs over datagrams
+in serving/test_udp_program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.namespaces import two_hosts
-from tests.net.test_children import alive
+from tests.processes.test_children import alive
 from tests.running import PATIENCE, eventually, peer, pync, run_pync, stop
 from tests.sockets import accepted, connected, port_of, receive_all, reset
 

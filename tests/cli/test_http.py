@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pync.wire.pages import error_page
+from pync.wire.http.pages import error_page
 from tests.running import PATIENCE, Running, eventually, plain_pync, pync, run_pync
 from tests.wire.hostile_requests import HOSTILE, SECRET, get
 from tests.wire.http_answers import read_answers

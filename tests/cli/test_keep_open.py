@@ -1,6 +1,6 @@
 """Plain -l -k with the installed command: many clients, one output, one input.
 
-The finer points, on a clock that a test can move, are in engine/test_hub. Limits, and thousands of
+The finer points, on a clock that a test can move, are in handlers/test_hub. Limits, and thousands of
 clients, have a file of their own.
 """
 

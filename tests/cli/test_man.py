@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.cli import argv, man
-from pync.engine.tally import Tally
 from pync.errors import EXIT_CODES
 from pync.meter.summary import Summary
 from pync.options import GROUPS, ROWS, TABLE, Opt, Options, check
 from pync.ports.plain import DOCUMENT
+from pync.serving.tally import Tally
 from tests.running import PATIENCE, peer
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "pync.1"

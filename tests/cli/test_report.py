@@ -1,6 +1,6 @@
 """What a listener says about itself: on SIGUSR1, at its end with -v, and as JSON.
 
-The counting itself is tested in engine/test_tally and engine/test_server, several processes in
+The counting itself is tested in serving/test_tally and serving/test_server, several processes in
 test_workers.
 """
 

@@ -1,7 +1,7 @@
 """--wait, --until-closed and --retry, the installed command against listeners that come and go.
 
 Every moment is one that the command itself tells of with -v: a listener is opened when the first refusal was
-said. The clockwork (pauses, limits, causes) is tested in engine/test_patience.
+said. The clockwork (pauses, limits, causes) is tested in probe/test_patience.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 
 from pync.engine import flow as flow_module
 from pync.engine.flow import Flow
-from pync.engine.loop import Loop
 from pync.net.endpoint import (
     PIPE,
     Calling,
@@ -37,6 +36,7 @@ from pync.net.endpoint import (
     SocketEndpoint,
     local_endpoint,
 )
+from pync.net.loop import Loop
 from pync.net.move import CHUNK, Copy, Sendfile, Splice
 from pync.wire.pacing import Pause, Rate
 from tests.net.test_move import Memory, Upper

@@ -20,18 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.engine.flow import Flow
-from pync.engine.loop import Loop
 from pync.engine.session import Policy, Session
 from pync.errors import NETWORK, TIMEOUT, Fault
 from pync.net.endpoint import PIPE, FileEndpoint, PipeEndpoint, SocketEndpoint
+from pync.net.loop import Loop
 from pync.wire.pacing import Pause
 from tests.engine.test_flow import Collector, Feeder, JumpingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pync.engine.loop import Reactor
     from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor
 
 PLENTY = 1 << 20
 

@@ -241,7 +241,7 @@ def unix_server(path: str, kind: int = socket.SOCK_STREAM, backlog: int = 5) -> 
 
 @contextlib.contextmanager
 def dialed(path: str, options: Options) -> Iterator[socket.socket]:
-    """A connection to the path, and its own path removed at the end, as `engine.client` does."""
+    """A connection to the path, and its own path removed at the end, as `serving.client` does."""
     own = BoundPath()
     sock, address = dial_unix(path, options, own)
     assert address.host == path

@@ -30,7 +30,7 @@ wake.drain()  # nothing left: harmless
 
 LOOP = """
 import os, signal, sys
-from pync.engine.loop import Loop
+from pync.net.loop import Loop
 from pync.net import wake
 wake.install()
 def handler(*_):
@@ -45,7 +45,7 @@ loop.run()
 
 HANDLERS = """
 import os, signal
-from pync.engine.loop import Loop
+from pync.net.loop import Loop
 from pync.net import wake
 wake.install()
 ours = lambda *_: None

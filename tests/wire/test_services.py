@@ -1,7 +1,7 @@
 """The built-in services without a socket: what is said when, however the input is cut.
 
 `Client` does what an engine does with a service, step for step. Real connections are in
-cli/test_services, datagrams in engine/test_udp_services.
+cli/test_services, datagrams in serving/test_udp_services.
 """
 
 from __future__ import annotations

@@ -1,0 +1,176 @@
+"""The three standard streams of a run, as one object that a library caller or a test can replace.
+
+Messages go out here, a line each, with control characters made harmless. What is said, and
+when, is not decided here.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pync.errors import Fault, reason
+from pync.net.endpoint import NothingEndpoint, in_background, local_endpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Protocol, TextIO
+
+    from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor
+    from pync.net.move import Stage
+
+    class Outlet(Protocol):
+        """A way to stderr that never blocks: `write` gives the bytes taken, None where there is no room."""
+
+        kind: str
+
+        @property
+        def fd(self) -> int: ...
+        def write(self, data: bytes) -> int | None: ...
+        def close(self) -> None: ...
+
+    class Meter(Protocol):
+        """Shows how far the sessions are (--progress)."""
+
+        def begin(self, loop: Reactor, counts: Callable[[], tuple[int, int]], input_fd: int) -> None: ...
+        def end(self) -> None: ...
+        def clear(self) -> None: ...
+        def stages(self) -> Sequence[Stage]: ...
+        def close(self) -> None: ...
+
+    class Summary(Protocol):
+        """Is told what becomes of a run, and says it in one line (--json)."""
+
+        def begin(self) -> None: ...
+        def connected(self, name: str, address: str | None, port: int | None) -> None: ...
+        def moved(self, sent: int, received: int, seconds: float) -> None: ...
+        def digest(self, name: str, direction: str, digest: str) -> None: ...
+        def failed(self, text: str) -> None: ...
+        def line(self, code: int) -> str: ...
+
+
+class TextOutlet:
+    """A stream of text that has no descriptor, such as one in memory."""
+
+    kind = "text"
+    fd = -1
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int | None:
+        self._stream.write(data.decode())
+        self._stream.flush()
+        return len(data)
+
+    def close(self) -> None:
+        """The stream is the caller's."""
+
+
+class Console:
+    """Where input comes from, where output goes, and whom to tell.
+
+    `stdin` and `stdout` are descriptors; None stands for one that is closed. Whoever follows the run,
+    with --progress and --json, is put into `meter` and `summary`.
+    """
+
+    def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
+        self._stderr = stderr
+        self.verbose = 0
+        self.meter: Meter | None = None
+        self.summary: Summary | None = None
+
+    def say(self, text: str) -> None:
+        """Print to stderr, whatever state it is in."""
+        if self._stderr is None:
+            return
+        if self.meter is not None:
+            self.meter.clear()
+        try:
+            self._stderr.write(_harmless(text) + "\n")
+            self._stderr.flush()
+        except (OSError, ValueError):
+            self._stderr = None  # it is closed: there is nobody to tell
+
+    def fail(self, text: str) -> None:
+        """Print an error, each line with our name in front."""
+        if self.summary is not None:
+            self.summary.failed(text)
+        for line in text.splitlines():
+            self.say(f"pync: {line}")
+
+    def print(self, text: str) -> None:
+        """Write an answer (--help, --version, --json) to the output; a reader that leaves early is no failure.
+
+        Raises:
+            Fault: the output takes no more.
+        """
+        rest = text.encode(errors="replace")
+        try:
+            while rest and self._stdout is not None:
+                rest = rest[os.write(self._stdout, rest) :]
+        except BrokenPipeError:
+            return
+        except OSError as error:
+            raise Fault(f"write to standard output: {reason(error)}") from None
+
+    def close(self, code: int) -> None:
+        """The run is over with this exit code: its summary is the last word."""
+        if self.summary is not None and (line := self.summary.line(code)):
+            self.say(line)
+        if self.meter is not None:
+            self.meter.close()
+
+    def output_is_terminal(self) -> bool:
+        """Whether a person reads the output."""
+        return self._stdout is not None and os.isatty(self._stdout)
+
+    def note(self, text: str) -> None:
+        """Print to stderr with -v."""
+        if self.verbose:
+            self.say(text)
+
+    def outlet(self) -> Outlet:
+        """A way to stderr that never blocks, for what may be left out."""
+        if self._stderr is None:
+            return NothingEndpoint()
+        try:
+            return local_endpoint(self._stderr.fileno(), writing=True)
+        except (OSError, ValueError, AttributeError):
+            return TextOutlet(self._stderr)
+
+    @property
+    def encoding(self) -> str:
+        """The characters that stderr can show."""
+        return getattr(self._stderr, "encoding", None) or "utf-8"
+
+    def input(self) -> Endpoint | None:
+        """Our input; None where there is none to read: closed, or a terminal in whose background we run."""
+        if self._stdin is None or in_background(self._stdin):
+            return None
+        try:
+            return local_endpoint(self._stdin, writing=False)
+        except OSError:
+            return None
+
+    def output(self) -> Endpoint:
+        """Our output; a closed one takes everything and keeps nothing."""
+        if self._stdout is None:
+            return NothingEndpoint()
+        try:
+            return local_endpoint(self._stdout, writing=True)
+        except OSError:
+            return NothingEndpoint()
+
+
+def _harmless(text: str) -> str:
+    """Without control characters: a hostile name must not reach the terminal (CWE-150)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for letter in text
+    )

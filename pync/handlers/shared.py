@@ -1,0 +1,221 @@
+"""One output and one input as the endpoints of many sessions.
+
+The output takes a piece at a time, each whole, first come, first served; the input is copied, and each copy
+waits for its own client, in bounded memory. Who the clients are, and who is dropped, is the hub's business.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections import deque
+
+from pync.net import sockopts, wake
+from pync.net.endpoint import DATAGRAM, Calling, SocketEndpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor
+    from pync.net.move import Stage
+
+#: Bytes of our input that may wait for a client; more only while it takes some of them.
+MOST_WAITING = 1 << 22
+#: A piece is an object of some 200 bytes, whatever it holds: smaller ones are joined up to this size.
+JOINED = 1 << 9
+#: Last words of clients that have left, and pieces before them, which may wait for our output.
+MOST_PIECES = 64
+
+SHARED = "shared"
+
+
+class Output:
+    """Our output: takes one piece after another, each whole, whoever sent it.
+
+    `taps` see what is taken, in that order. `on_failure` is called once, when the output fails.
+    """
+
+    def __init__(
+        self, loop: Reactor, endpoint: Endpoint, taps: Sequence[Stage], on_failure: Callable[[OSError], object]
+    ) -> None:
+        self._loop = loop
+        self._endpoint = endpoint
+        self._taps = taps
+        self._on_failure = on_failure
+        self._pieces: deque[memoryview] = deque()
+        self._waiting: dict[Lane, None] = {}
+        self._closed = False
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that were taken and are not written yet."""
+        return sum(len(piece) for piece in self._pieces)
+
+    def take(self, data: bytes) -> bool:
+        """Take a piece; False where another one is still on its way."""
+        if self._pieces or self._closed:
+            return False
+        self.take_last(data)
+        return True
+
+    def take_last(self, data: bytes) -> bool:
+        """Take what a client leaves behind, behind what is still on its way; False where that is too much already."""
+        if self._closed or not data:
+            return True
+        if len(self._pieces) >= MOST_PIECES:
+            return False
+        for tap in self._taps:
+            tap.feed(data)
+        self._pieces.append(memoryview(data))
+        self._push()
+        return True
+
+    def wait(self, lane: Lane) -> None:
+        """Call the lane when there is room: first come, first served."""
+        self._waiting[lane] = None
+
+    def leave(self, lane: Lane) -> None:
+        """It does not wait any more."""
+        self._waiting.pop(lane, None)
+
+    def flush(self, seconds: float) -> None:
+        """Write what was taken, waiting no longer than that."""
+        deadline = self._loop.time() + seconds
+        with wake.poll_selector() as selector:
+            if self._pieces and self._endpoint.fd >= 0:
+                selector.register(self._endpoint.fd, selectors.EVENT_WRITE)
+            while self._pieces and not self._closed and (left := deadline - self._loop.time()) > 0:
+                selector.select(left)
+                self._push()
+
+    def close(self) -> None:
+        self._stop()
+        self._endpoint.close()
+
+    def _push(self) -> None:
+        try:
+            while self._pieces:
+                count = self._endpoint.write(self._pieces[0])
+                if count is None:
+                    self._wait_for_room()
+                    return
+                self._pieces[0] = self._pieces[0][count:]
+                if not self._pieces[0]:
+                    self._pieces.popleft()
+        except OSError as error:
+            self._stop()
+            self._on_failure(error)
+
+    def _wait_for_room(self) -> None:
+        self._loop.add_writer(self._endpoint.fd, self._go_on)
+
+    def _go_on(self) -> None:
+        self._loop.remove_writer(self._endpoint.fd)
+        self._push()
+        while self._waiting and not self._pieces and not self._closed:
+            lane = next(iter(self._waiting))
+            del self._waiting[lane]
+            lane.ready()
+
+    def _stop(self) -> None:
+        if not self._closed and self._endpoint.fd >= 0:
+            self._loop.remove_writer(self._endpoint.fd)
+        self._closed = True
+        self._pieces.clear()
+
+
+class Lane(Calling):
+    """The output as one client's session sees it. With `whole`, nothing may cut what is written, no --rate either."""
+
+    def __init__(self, output: Output, whole: bool) -> None:
+        super().__init__()
+        self._output = output
+        self.kind = DATAGRAM if whole else SHARED
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        raise NotImplementedError("an output is not read from")
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        return len(data) if self._output.take(bytes(data)) else None
+
+    def call_back(self, callback: Callable[[], object] | None) -> None:
+        super().call_back(callback)
+        if callback is None:
+            self._output.leave(self)
+        else:
+            self._output.wait(self)
+
+
+class Copies(Calling):
+    """Our input as one client's session sees it: what was read since the client came, until it is sent."""
+
+    kind = SHARED
+
+    def __init__(self, on_room: Callable[[], object]) -> None:
+        super().__init__()
+        self._pieces: deque[memoryview] = deque()
+        self._on_room = on_room
+        self.waiting = 0
+        self.ended = False
+
+    def put(self, data: bytes) -> None:
+        self.waiting += len(data)
+        if self._pieces and len(self._pieces[-1]) + len(data) <= JOINED:
+            data = bytes(self._pieces.pop()) + data
+        self._pieces.append(memoryview(data))
+        self.ready()
+
+    def end(self) -> None:
+        self.ended = True
+        self.ready()
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        if not self._pieces:
+            return 0 if self.ended else None
+        piece = self._pieces.popleft()
+        count = min(len(piece), len(buffer))
+        buffer[:count] = piece[:count]
+        if count < len(piece):
+            self._pieces.appendleft(piece[count:])
+        was_full = self.waiting >= MOST_WAITING
+        self.waiting -= count
+        if was_full and self.waiting < MOST_WAITING:
+            self._on_room()
+        return count
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        raise NotImplementedError("an input is not written to")
+
+
+class Broadcast(Calling):
+    """All clients as our input sees them: takes what every one of them has room for."""
+
+    kind = SHARED
+
+    def __init__(self, has_room: Callable[[], bool], takers: Callable[[], Iterable[Copies]]) -> None:
+        super().__init__()
+        self._has_room = has_room
+        self._takers = takers
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        raise NotImplementedError("clients are read from one by one")
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        if not self._has_room():
+            return None
+        piece = bytes(data)
+        for copies in list(self._takers()):
+            copies.put(piece)
+        return len(piece)
+
+
+class ClientEndpoint(SocketEndpoint):
+    """A client's socket. When the client has ended its data, the system checks that it is still there:
+    one that closed, and not only half-closed, could otherwise not be told from one that listens."""
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        count = super().read_into(buffer)
+        if count == 0:
+            sockopts.check_presence(self.sock)
+        return count

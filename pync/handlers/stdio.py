@@ -1,0 +1,195 @@
+"""One connection joined to our standard input and output, from the first byte to the summary.
+
+Builds endpoints, stages, flows and the session from the options and runs them on the quick loop.
+How the connection came about (dialed or accepted) does not matter here.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from pync.engine.flow import Flow
+from pync.engine.session import Policy, Session, stream_policy
+from pync.engine.stages import Taps, pacers, refusal, upward
+from pync.errors import OK
+from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
+from pync.net.loop import Loop
+from pync.net.resolve import show_host
+from pync.values import format_moved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pync.console import Console
+    from pync.net.endpoint import Endpoint
+    from pync.net.move import Stage
+    from pync.options import Options
+
+#: Seconds that leaving may take while the peer is still sending (see `part`).
+PARTING = 1.0
+
+
+class Relay:
+    """Joins connections to the standard streams, one after another. `serving.udp` does it with datagrams."""
+
+    #: Whether bytes pass by unseen, so that they cannot be counted.
+    blind = False
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self.options = options
+        self.console = console
+        self._taps = Taps(options)
+        self.input = None if options.no_stdin or options.recv_only else console.input()
+        self._counts: Callable[[], tuple[int, int]] = _nothing_yet
+        self._output = NothingEndpoint() if options.send_only else console.output()
+        if console.summary is not None:
+            console.summary.begin()
+
+    def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
+        """Relay a stream until both directions are done; closes `sock`.
+
+        `name` is the peer in the messages, `total` the seconds that are left of --total-timeout.
+        Returns the exit code; the fault, if any, has been printed.
+        """
+        loop = Loop()
+        peer = SocketEndpoint(sock)
+        telnet = refusal(self.options, peer, loop)
+        down = self.downward(loop, peer, [telnet] if telnet else [])
+        up = self.upward(loop, peer)
+        if telnet:
+            telnet.flows = [flow for flow in (down, up) if flow is not None]
+        session = self.session(loop, peer, up, down, stream_policy(self.options, total), name)
+        try:
+            return self.converse(loop, session)
+        finally:
+            if telnet:
+                telnet.close()
+            loop.close()
+            part(sock, orderly=session.fault is None)
+
+    def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
+        """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""
+        self._watch_output(loop, session)
+        meter = self.console.meter
+
+        def counts() -> tuple[int, int]:
+            return session.sent - unsent(), session.received
+
+        self._counts = counts
+        started = time.monotonic()
+        try:
+            if meter is not None:
+                meter.begin(loop, counts, -1 if self.input is None else self.input.fd)
+            session.start(lambda _: loop.stop())
+            loop.run()
+        finally:
+            seconds = time.monotonic() - started
+            if meter is not None:
+                meter.end()
+            summarize(self.console, *counts(), seconds)
+        if session.fault is None:
+            return OK
+        self.console.fail(session.fault.text)
+        return session.fault.code
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the present session, or of the last one."""
+        return self._counts()[0]
+
+    @property
+    def received(self) -> int:
+        """The same, the other way."""
+        return self._counts()[1]
+
+    def close(self) -> None:
+        """Tell the digests; close the log files, and what was opened for our input and output."""
+        for digest in self._taps.digests():
+            if self.console.summary is None:
+                self.console.say(" ".join(digest))
+            else:
+                self.console.summary.digest(*digest)
+        self._taps.close()
+        for endpoint in (self.input, self._output):
+            if endpoint is not None:
+                endpoint.close()
+
+    def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
+        terminal = self.input is not None and self.input.kind == TTY
+        self.introduce(name, peer)
+        return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
+
+    def introduce(self, name: str, peer: Endpoint) -> None:
+        """Tell the summary who is at the other end."""
+        if self.console.summary is not None:
+            self.console.summary.connected(name, *_numeric(peer))
+
+    def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
+        meter = self.console.meter if self._output.kind == TTY else None
+        return Flow(
+            loop,
+            source,
+            self._output,
+            stages=[*first, *self._taps.received(), *(meter.stages() if meter is not None else [])],
+            pacers=pacers(self.options, loop.time(), upward=False),
+            most_reads=self.options.recv_limit,
+        )
+
+    def upward(self, loop: Loop, sink: Endpoint) -> Flow | None:
+        if self.input is None:
+            return None
+        return Flow(
+            loop,
+            self.input,
+            sink,
+            stages=upward(self.options, self._taps),
+            pacers=pacers(self.options, loop.time(), upward=True),
+            by_line=self.options.interval is not None or self.options.lines,
+        )
+
+    def _watch_output(self, loop: Loop, session: Session) -> None:
+        """A pipe whose reader leaves reports an error on its writing end, even while we are idle."""
+        output: Endpoint = self._output
+        if output.kind == PIPE:
+            loop.add_reader(output.fd, session.output_closed)
+
+
+def summarize(console: Console, sent: int, received: int, seconds: float) -> None:
+    """Tell what a session came to: with --json the summary, else, with -v, the user."""
+    if console.summary is not None:
+        console.summary.moved(sent, received, seconds)
+    else:
+        console.note(format_moved(sent, received, seconds))
+
+
+def _nothing_yet() -> tuple[int, int]:
+    return 0, 0
+
+
+def _numeric(peer: Endpoint) -> tuple[str | None, int | None]:
+    """Address and port of the peer at the other end of a stream, as far as it has them."""
+    try:
+        address = peer.sock.getpeername() if isinstance(peer, SocketEndpoint) else ""
+    except OSError:  # gone already
+        return None, None
+    port = address[1] if isinstance(address, tuple) else None
+    return show_host(address) or None, port
+
+
+def part(sock: socket.socket, *, orderly: bool) -> None:
+    """Close a connection without destroying what we sent.
+
+    Closing with unread data sends a reset, which can take from the peer what it has not read yet
+    (RFC 1122, section 4.2.2.13). So: FIN first, then throw away what has arrived, for a bounded time.
+    """
+    if orderly:
+        deadline = time.monotonic() + PARTING
+        try:
+            sock.shutdown(socket.SHUT_WR)
+            while time.monotonic() < deadline and sock.recv(1 << 16):
+                pass
+        except OSError:  # nothing unread, or no connection any more: either way we are done
+            pass
+    sock.close()

@@ -1,0 +1,1 @@
+"""Asking ports whether they answer: -z, --wait, --retry."""

@@ -1,0 +1,214 @@
+"""Probing TCP ports: many connects at once, each port within its time, whatever its addresses do.
+
+A sweep knows sockets and times, and reports an `Outcome` for each port as soon as it is known. In what
+order outcomes are shown, and in which words, is not decided here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import time
+
+from pync.net.race import ATTEMPT_DELAY, outcome, timed_out
+from pync.probe.outcome import OPEN, Outcome, at_port, failed_outcome, refused_outcome
+from pync.probe.prober import NO_FAMILY, Prober
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pync.net.race import Failure
+    from pync.net.resolve import Address
+
+#: How long a service may take to say its first line (--banner), in seconds.
+BANNER_TIME = 1.0
+BANNER_SIZE = 1024
+
+
+class _Port:
+    """A port on its way: addresses not tried yet, those under way, when its time is over."""
+
+    __slots__ = ("deadline", "failures", "next_start", "number", "under_way", "untried")
+
+    def __init__(self, number: int, addresses: list[Address], deadline: float) -> None:
+        self.number = number
+        self.untried = addresses
+        self.under_way: dict[socket.socket, Address] = {}
+        self.deadline = deadline
+        self.next_start = 0.0
+        self.failures: list[Failure] = []
+
+
+class Sweep(Prober):
+    """Probes TCP ports; with `banner` an open one is given a second to say its first line."""
+
+    def __init__(self, *args: Any, banner: bool = False, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._banner = banner
+        self._active: dict[int, _Port] = {}
+        self._spare: dict[int, socket.socket] = {}
+        self._listening: dict[socket.socket, tuple[Outcome, float]] = {}
+
+    def busy(self) -> int:
+        return len(self._active) + len(self._listening)
+
+    def begin(self, number: int) -> None:
+        """Start a port. Most are refused at once, at their only address, and cost no more than the asking."""
+        if len(self.addresses) == 1 and not self._banner:
+            address = at_port(self.addresses[0], number)
+            code = self._ask(address)
+            if code == errno.ECONNREFUSED:
+                self.report(refused_outcome(number, address))
+                return
+            port = _Port(number, [], self.deadline())
+            self._active[number] = port
+            if not self._settle(port, address, code):
+                self._start_next(port)
+            return
+        port = _Port(number, [at_port(address, number) for address in self.addresses], self.deadline())
+        self._active[number] = port
+        self._start_next(port)
+
+    def _ask(self, address: Address) -> int:
+        """Connect a spare socket of the family; a refused one can be used again (Linux)."""
+        sock = self._spare.get(address.family)
+        if sock is None:
+            try:
+                sock = self._spare[address.family] = self.open_socket(address)
+            except OSError as error:
+                if error.errno not in NO_FAMILY:
+                    raise  # such as no descriptor left, which says nothing of the port
+                return error.errno or 0
+        code = sock.connect_ex(address.sockaddr)
+        if code == errno.EINPROGRESS:
+            # Within this machine the answer is there already: asking again is cheaper than waiting for it.
+            code = sock.connect_ex(address.sockaddr)
+            code = errno.EINPROGRESS if code == errno.EALREADY else code
+        return code
+
+    def _start_next(self, port: _Port) -> None:
+        """Start the port's next address, and the one after it when that fails at once; the last failure ends it."""
+        while port.untried:
+            address = port.untried.pop(0)
+            port.next_start = time.monotonic() + ATTEMPT_DELAY
+            if self._settle(port, address, self._ask(address)):
+                return
+        if not port.under_way:
+            del self._active[port.number]
+            self.report(failed_outcome(port.number, port.failures))
+
+    def _settle(self, port: _Port, address: Address, code: int) -> bool:
+        """Note what came of asking; False where it failed at once."""
+        sock = self._spare.pop(address.family, None)
+        if sock is None:
+            port.failures.append((address, OSError(code, os.strerror(code))))
+            return False
+        port.under_way[sock] = address
+        if code == errno.EINPROGRESS:
+            self.selector.register(sock, selectors.EVENT_WRITE, port)
+            return True
+        if code in (0, errno.EISCONN):
+            return self._answered(port, sock)
+        self._failed(port, sock, OSError(code, os.strerror(code)))
+        return False
+
+    def ready(self, sock: socket.socket, port: _Port) -> None:
+        """An answer has come, or a piece of a banner."""
+        if sock in self._listening:
+            self._heard(sock)
+        elif sock in port.under_way and not self._answered(port, sock):
+            self._start_next(port)
+
+    def _answered(self, port: _Port, sock: socket.socket) -> bool:
+        """Whether the answer was a connection; then the port is open."""
+        error = outcome(sock)
+        if error is not None:
+            self._failed(port, sock, error)
+            return False
+        result = Outcome(port.number, OPEN, port.under_way[sock], port.failures)
+        self._drop_others(port, sock)
+        del self._active[port.number]
+        if self._banner:
+            self._listen_to(sock, port)
+            self._listening[sock] = (result, time.monotonic() + BANNER_TIME)
+            return True
+        self._forget(sock)
+        self.report(result)
+        return True
+
+    def _listen_to(self, sock: socket.socket, port: _Port) -> None:
+        if sock in self.selector.get_map():
+            self.selector.modify(sock, selectors.EVENT_READ, port)
+        else:
+            self.selector.register(sock, selectors.EVENT_READ, port)
+
+    def _heard(self, sock: socket.socket) -> None:
+        """A piece of the banner has come; a line, or the end of data, completes it."""
+        result, _ = self._listening[sock]
+        try:
+            piece = sock.recv(BANNER_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        result.banner += piece
+        if not piece or b"\n" in piece or len(result.banner) >= BANNER_SIZE:
+            self._end_banner(sock)
+
+    def _end_banner(self, sock: socket.socket) -> None:
+        result, _ = self._listening.pop(sock)
+        self._forget(sock)
+        self.report(result)
+
+    def _failed(self, port: _Port, sock: socket.socket, error: OSError) -> None:
+        address = port.under_way.pop(sock)
+        self._forget(sock)
+        port.failures.append((address, error))
+
+    def look_at_the_clock(self, now: float) -> None:
+        """Give up ports whose time is over, start further addresses, end the wait for banners."""
+        for port in list(self._active.values()):
+            if port.deadline <= now:
+                self._give_up(port)
+            elif port.untried and port.next_start <= now:
+                self._start_next(port)
+        for sock, (_, until) in list(self._listening.items()):
+            if until <= now:
+                self._end_banner(sock)
+
+    def _give_up(self, port: _Port) -> None:
+        silent = [*port.under_way.values(), *port.untried]
+        port.failures += [(address, timed_out()) for address in silent]
+        self._drop_others(port, None)
+        del self._active[port.number]
+        self.report(failed_outcome(port.number, port.failures))
+
+    def next_event(self) -> float:
+        """The first of the deadlines; ports started earlier end earlier."""
+        times = [until for _, until in self._listening.values()]
+        if self._active:
+            times.append(next(iter(self._active.values())).deadline)
+            times += [port.next_start for port in self._active.values() if port.untried]
+        return min(times)
+
+    def _drop_others(self, port: _Port, winner: socket.socket | None) -> None:
+        for sock in port.under_way:
+            if sock is not winner:
+                self._forget(sock)
+        port.under_way.clear()  # an event of theirs may be at hand already
+
+    def _forget(self, sock: socket.socket) -> None:
+        if sock in self.selector.get_map():
+            self.selector.unregister(sock)
+        sock.close()
+
+    def close(self) -> None:
+        """Close what is open still; a sweep can run several times before."""
+        for port in self._active.values():
+            self._drop_others(port, None)
+        for sock in [*self._listening, *self._spare.values()]:
+            sock.close()
+        super().close()

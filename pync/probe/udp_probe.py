@@ -1,0 +1,161 @@
+"""Probing UDP ports: a question, a wait, three answers (open, refused, no answer).
+
+Silence is never taken for success: a port that is filtered and one whose service has nothing to say
+look the same. The questions are `wire.probes`'; in which words outcomes are shown is not decided here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import socket
+import time
+
+from pync.probe.outcome import NO_ANSWER, OPEN, REFUSED, Outcome, at_port, state_of
+from pync.probe.prober import NO_FAMILY, Prober
+from pync.wire.probes import question
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pync.net.race import Failure
+    from pync.net.resolve import Address
+
+#: How often a port is asked within its time: a datagram may be lost, an ICMP error withheld
+#: (Linux sends few of them a second to one destination, icmp(7) icmp_ratelimit).
+QUESTIONS = 3
+
+
+class _Port:
+    __slots__ = ("asked", "deadline", "failures", "next_question", "number", "sockets")
+
+    def __init__(self, number: int, deadline: float) -> None:
+        self.number = number
+        self.deadline = deadline
+        self.asked = 0
+        self.next_question = 0.0
+        self.sockets: dict[socket.socket, Address] = {}
+        self.failures: list[Failure] = []
+
+
+class UdpSweep(Prober):
+    """Probes UDP ports, each at all addresses of the host at once."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._active: dict[int, _Port] = {}
+
+    def busy(self) -> int:
+        return len(self._active)
+
+    def close(self) -> None:
+        """Close what is open still; a sweep can run several times before."""
+        for port in self._active.values():
+            self._drop(port)
+        super().close()
+
+    def begin(self, number: int) -> None:
+        """Ask the port at every address."""
+        port = _Port(number, self.deadline())
+        self._active[number] = port
+        for base in self.addresses:
+            self._open(port, at_port(base, number))
+        if port.sockets:
+            self._ask(port)
+        else:
+            self._end(port, self._failed(port))
+
+    def _open(self, port: _Port, address: Address) -> None:
+        try:
+            sock = self.open_socket(address)
+        except OSError as error:
+            if error.errno not in NO_FAMILY:
+                raise  # such as no descriptor left, which says nothing of the port
+            port.failures.append((address, error))
+            return
+        try:
+            _connect(sock, address)
+        except OSError as error:
+            sock.close()
+            port.failures.append((address, error))
+            return
+        port.sockets[sock] = address
+        self.selector.register(sock, selectors.EVENT_READ, port)
+
+    def _ask(self, port: _Port) -> None:
+        port.asked += 1
+        port.next_question = time.monotonic() + self.limit / QUESTIONS
+        for sock in list(port.sockets):
+            try:
+                sock.send(question(port.number))
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._refused(port, sock, error)
+
+    def ready(self, sock: socket.socket, port: _Port) -> None:
+        """An answer has come, or word that nobody listens."""
+        if sock in port.sockets:
+            self._hear(port, sock)
+
+    def look_at_the_clock(self, now: float) -> None:
+        """Give up ports whose time is over, ask the others again."""
+        for port in list(self._active.values()):
+            if port.deadline <= now:
+                self._end(port, Outcome(port.number, NO_ANSWER, self._silent(port), port.failures))
+            elif port.next_question <= now and port.asked < QUESTIONS:
+                self._ask(port)
+
+    def _hear(self, port: _Port, sock: socket.socket) -> None:
+        try:
+            sock.recv(1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._refused(port, sock, error)
+            return
+        self._end(port, Outcome(port.number, OPEN, port.sockets[sock], port.failures))
+
+    def _refused(self, port: _Port, sock: socket.socket, error: OSError) -> None:
+        """One address is out; the port is when all are."""
+        address = port.sockets.pop(sock)
+        self.selector.unregister(sock)
+        sock.close()
+        port.failures.append((address, error))
+        if not port.sockets and port.number in self._active:
+            self._end(port, self._failed(port))
+
+    def _failed(self, port: _Port) -> Outcome:
+        refused = [address for address, error in port.failures if state_of(error) == REFUSED]
+        address, error = port.failures[0]
+        return Outcome(port.number, REFUSED if refused else state_of(error), (refused or [address])[0], port.failures)
+
+    def _silent(self, port: _Port) -> Address:
+        return next(iter(port.sockets.values()))
+
+    def _end(self, port: _Port, outcome: Outcome) -> None:
+        self._drop(port)
+        del self._active[port.number]
+        self.report(outcome)
+
+    def _drop(self, port: _Port) -> None:
+        for sock in port.sockets:
+            self.selector.unregister(sock)
+            sock.close()
+        port.sockets.clear()  # an event of theirs may be at hand already
+
+    def next_event(self) -> float:
+        """The first deadline or question that is due."""
+        return min(
+            min(port.deadline, port.next_question) if port.asked < QUESTIONS else port.deadline
+            for port in self._active.values()
+        )
+
+
+def _connect(sock: socket.socket, address: Address) -> None:
+    sock.connect(address.sockaddr)
+    if sock.getsockname()[:2] == sock.getpeername()[:2]:
+        # The system picked the very port that we ask: nobody else has it, and we would hear ourselves.
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))

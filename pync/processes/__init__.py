@@ -1,0 +1,1 @@
+"""What we start and end: programs, their pipes, their process groups."""

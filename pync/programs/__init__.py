@@ -1,1 +1,0 @@
-"""-e and -c: programs that stand where our input and output do, for streams and for datagrams."""

@@ -1,0 +1,136 @@
+"""Plain listen mode: bind, wait for a connection from somebody who may come, join it.
+
+The sockets are `net.listen`'s, the joining `handlers.stdio`'s: here is the waiting, and the messages. Many at
+once are `serving.server`'s.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from pync.errors import TIMEOUT, Fault
+from pync.net import wake
+from pync.net.dial import remaining
+from pync.net.listen import STILLBORN
+from pync.net.loop import Loop
+from pync.net.unixpath import BoundPath
+from pync.serving.binding import admission_for, client_names, open_listener
+from pync.serving.client import joiner
+from pync.serving.report import Report, on_request
+from pync.serving.tally import Tally
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pync.console import Console
+    from pync.net.listen import Listener
+    from pync.options import Options
+    from pync.wire.address import Target
+
+
+def run_listener(target: Target, options: Options, console: Console) -> int:
+    """Listen, take one connection, join it; returns the exit code."""
+    started = time.monotonic()
+    admits = admission_for(options)
+    relay = joiner(options, console)
+    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
+    on_request(handlers, report.show)
+    own = BoundPath()
+    try:
+        listener = open_listener(target, options, console, own)
+        try:
+            tally.addresses, tally.blind = listener.names(), relay.blind
+            report.of(tally, lambda: [relay] if tally.now else [])
+            door = Door(listener, console, tally, admits)
+            sock, name = door.wait(remaining(options, started))
+            listener.close_sockets()
+            tally.come()
+            try:
+                return relay.run(sock, name, total=remaining(options, started))
+            finally:
+                tally.gone(relay)
+        finally:
+            listener.close()
+            report.at_end(told=tally.total > 0 and not tally.blind)
+    finally:
+        handlers.restore()
+        own.remove()
+        relay.close()
+
+
+class Door:
+    """Waits for somebody who may come in."""
+
+    def __init__(
+        self, listener: Listener, console: Console, tally: Tally, admits: Callable[[str], bool] | None
+    ) -> None:
+        self._listener = listener
+        self._console = console
+        self._tally = tally
+        self._admits = admits
+        self._loop = Loop()
+        self._accepted: list[tuple[socket.socket, str]] = []
+
+    def wait(self, limit: float | None) -> tuple[socket.socket, str]:
+        """The connection, from whichever socket, and the name of who is there.
+
+        Raises:
+            Fault: with code 3, when `limit` seconds have passed.
+        """
+        for sock in self._listener.sockets:
+            self._loop.add_reader(sock.fileno(), self._ready, sock)
+        if limit is not None:
+            self._loop.call_at(self._loop.time() + limit, self._loop.stop)
+        try:
+            self._loop.run()
+        finally:
+            self._loop.close()
+        if not self._accepted:
+            raise Fault("no connection in time: timed out", TIMEOUT)
+        return self._accepted[0]
+
+    def _ready(self, sock: socket.socket) -> None:
+        connection = None if self._accepted else _take(sock)
+        if connection is None:
+            return
+        where, name = _names(connection)
+        if self._may_come(connection):
+            self._console.note(f"Connection received on {where}")
+            self._accepted.append((connection, name))
+            self._loop.stop()
+            return
+        self._tally.refused_by_rule += 1
+        self._console.note(f"Connection from {where} refused by rule")
+        connection.close()
+
+    def _may_come(self, connection: socket.socket) -> bool:
+        if self._admits is None or connection.family == socket.AF_UNIX:
+            return True
+        try:
+            return self._admits(connection.getpeername()[0])
+        except OSError:  # gone already: nobody to be let in
+            return False
+
+
+def _take(sock: socket.socket) -> socket.socket | None:
+    """The connection, or None where the client is gone again before we came (accept(2))."""
+    try:
+        connection, _ = sock.accept()
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        if error.errno in STILLBORN:
+            return None
+        raise
+    connection.setblocking(False)
+    return connection
+
+
+def _names(connection: socket.socket) -> tuple[str, str]:
+    try:
+        peer = None if connection.family == socket.AF_UNIX else connection.getpeername()
+    except OSError:  # gone already: reading will tell
+        return "a client that has left", "client"
+    return client_names(connection, peer)

@@ -1,0 +1,116 @@
+"""Connect mode: dial, then relay; several ports one after another, as nc(1) does.
+
+Dialing is `net.dial`, relaying is `handlers.stdio`: here is only their order and the messages.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pync.errors import OK, Fault, NameFault
+from pync.handlers.stdio import Relay
+from pync.net import wake
+from pync.net.dial import dial, dial_unix, remaining
+from pync.net.resolve import service_name
+from pync.net.unixpath import BoundPath
+from pync.options import PROGRAMS, any_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from pync.console import Console
+    from pync.handlers.program import Programs
+    from pync.net.resolve import Address
+    from pync.options import Options
+    from pync.wire.address import Target
+
+
+def run_client(target: Target, options: Options, console: Console) -> int:
+    """Connect to each port of the target in turn and relay; returns the exit code.
+
+    A port that cannot be reached does not count when another one could.
+    """
+    started = time.monotonic()
+    relay = joiner(options, console)
+    try:
+        if target.path is not None:
+            return _one_path(target.path, options, console, relay, started)
+        return _each_port(target, options, console, relay, started)
+    finally:
+        relay.close()
+
+
+def joiner(options: Options, console: Console) -> Relay | Programs:
+    """What a connection is joined with: our input and output, or the program of -e or -c.
+
+    Raises:
+        Fault: with code 2, when the program cannot be run.
+    """
+    if not any_of(options, PROGRAMS):
+        return Relay(options, console)
+    from pync.handlers.program import Programs
+    from pync.processes.program import program_from
+
+    program = program_from(options)
+    assert program is not None
+    return Programs(program, options, console)
+
+
+def _one_path(path: str, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
+    own = BoundPath()
+    try:
+        sock, address = dial_unix(path, options, own)
+        return relay.run(sock, announce(path, address, console), total=remaining(options, started))
+    finally:
+        own.remove()
+
+
+def _each_port(target: Target, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
+    assert target.host is not None
+    ports = list(target.ports)
+    if options.random_ports:
+        from random import shuffle
+
+        shuffle(ports)
+    reached: list[int] = []
+    unreached: list[int] = []
+    for number, port in enumerate(ports):
+        if number and options.interval is not None:
+            wake.sleep(options.interval)
+        try:
+            sock, address = _reach(target.host, port, options, console)
+        except NameFault:
+            raise  # what holds for every port is said once
+        except Fault as fault:
+            console.fail(fault.text)
+            unreached.append(fault.code)
+            continue
+        name = announce(target.host, address, console)
+        reached.append(relay.run(sock, name, total=remaining(options, started)))
+    return max(reached) if reached else max(unreached, default=OK)
+
+
+def _reach(host: str, port: int | str, options: Options, console: Console) -> tuple[socket.socket, Address]:
+    """Dial; with --wait or --retry as often as they ask."""
+    if options.wait is None and options.retry is None:
+        return dial(host, port, options, console.note)
+    from pync.probe.patience import dial_patiently
+
+    return dial_patiently(host, port, options, console)
+
+
+def announce(host: str, address: Address, console: Console) -> str:
+    """Say with -v that the connection stands, in the words of nc(1); returns the peer's name for messages."""
+    if not address.port:
+        console.note(f"Connection to {address.host} succeeded!")
+        return address.host
+    shown = host if host == address.host else f"{host} ({address.host})"
+    console.note(f"Connection to {shown} {port_words(address.port, address.protocol, console)} succeeded!")
+    return f"{shown} port {address.port}"
+
+
+def port_words(port: int, protocol: str, console: Console) -> str:
+    """`10000 port [tcp/*]`; the service is looked up only where somebody reads it."""
+    service = service_name(port, protocol) if console.verbose else "*"
+    return f"{port} port [{protocol}/{service}]"

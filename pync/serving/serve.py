@@ -1,0 +1,168 @@
+"""From options to a running server: what is done for each client, how many, and what is said at the end.
+
+Letting clients in is `serving.server`'s, serving them `conversation`'s, `programs`' or `hub`'s: here they are
+put together, and the signals are heard.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from functools import partial
+
+from pync.handlers.hub import Hub
+from pync.handlers.talk import Talk
+from pync.net import wake
+from pync.net.dial import remaining
+from pync.net.unixpath import BoundPath
+from pync.options import BUILT_IN, PROGRAMS, any_of
+from pync.serving.binding import admission_for, open_listener
+from pync.serving.report import Report, on_request
+from pync.serving.server import DescriptorLimit, Server, loop_maker, new_loop
+from pync.wire.services import service
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pync.console import Console
+    from pync.net.listen import Listener
+    from pync.options import Options
+    from pync.serving.server import Admits, Client, OnEnd
+    from pync.wire.address import Target
+
+    class Offer(Protocol):
+        """What is done for every client, and what they share; `blind` where bytes pass by uncounted."""
+
+        @property
+        def blind(self) -> bool: ...
+
+        def client(self, sock: socket.socket, name: str, on_end: OnEnd, /) -> Client: ...
+        def make_room(self) -> None: ...
+        def close(self) -> None: ...
+
+    MakeOffer = Callable[[Server], Offer]
+
+#: A program for each client costs far more than a conversation: ncat's limit, unless --max-conns says otherwise.
+MOST_PROGRAMS = 100
+
+
+def run_server(target: Target, options: Options, console: Console) -> int:
+    """Serve the clients of a stream listener; returns the exit code.
+
+    Raises:
+        Fault: it cannot be opened, or went on too long (--total-timeout).
+    """
+    started = time.monotonic()
+    admits = admission_for(options)
+    make_offer = offering(options, console)
+    limit = DescriptorLimit()
+    report = Report(options, console)
+    handlers = wake.Handlers()
+    on_request(handlers, report.show)
+    own = BoundPath()
+    try:
+        listener = open_listener(target, options, console, own)
+        try:
+            return serve(listener, options, console, make_offer, admits, report, remaining(options, started))
+        finally:
+            listener.close()
+    finally:
+        handlers.restore()
+        own.remove()
+        limit.restore()
+
+
+def serve(
+    listener: Listener,
+    options: Options,
+    console: Console,
+    make_offer: MakeOffer,
+    admits: Admits | None,
+    report: Report,
+    total: float | None = None,
+    life: int = -1,
+) -> int:
+    """Serve until a signal, `total` seconds, or the end of what `life` can be read for; the exit code.
+
+    Raises:
+        Fault: what the user should read.
+    """
+    loop = new_loop(console.fail, loop_maker(options.loop))
+    handlers = wake.Handlers()
+    try:
+        server = Server(
+            loop,
+            listener,
+            console,
+            admits=admits,
+            most=most_clients(options),
+            once=not options.keep_open,
+            tell=console.note if any_of(options, (*BUILT_IN, *PROGRAMS)) and options.keep_open else console.fail,
+        )
+        _hear(handlers, server)
+        report.of(server.tally, lambda: server.clients)
+        if life >= 0:
+            loop.add_reader(life, server.stop)
+        offer = make_offer(server)
+        server.tally.blind = offer.blind
+        server.on_full = offer.make_room
+        try:
+            return server.run(offer.client, total)
+        finally:
+            offer.close()
+            report.at_end()
+    finally:
+        handlers.restore()
+        loop.close()
+
+
+def _hear(handlers: wake.Handlers, server: Server) -> None:
+    """The signals that end us end it in order."""
+    if wake.fd >= 0:
+        server.loop.add_reader(wake.fd, wake.drain)
+    for number, code in wake.ENDS.items():
+        handlers.on(number, partial(server.stop, code))
+
+
+def most_clients(options: Options) -> int | None:
+    """How many are served at once; None for as many as there are descriptors."""
+    if options.max_conns is not None:
+        return options.max_conns
+    return MOST_PROGRAMS if any_of(options, PROGRAMS) else None
+
+
+# --- what is done for a client
+
+
+def offering(options: Options, console: Console) -> MakeOffer:
+    """What the options say is done for clients; whatever is wrong with it shows before anything is bound.
+
+    Raises:
+        Fault: there is no such directory to serve, no such program, no such event loop.
+    """
+    loop_maker(options.loop)
+    if options.http or options.http_root is not None:
+        from pync.handlers.site import Site
+        from pync.handlers.web import Web
+
+        site = Site(options.http_root or ".")
+        return lambda server: Web(server.loop, options, site, lambda: server.clients)
+    if any_of(options, PROGRAMS):
+        return _programs(options, console)
+    make = service(options, time.time)
+    if make is not None:
+        return lambda server: Talk(server.loop, options, make)
+    return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault))
+
+
+def _programs(options: Options, console: Console) -> MakeOffer:
+    from pync.handlers.program import ProgramClients, Programs
+    from pync.processes.program import program_from
+
+    program = program_from(options)
+    assert program is not None
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # a program gets what we were given
+    return lambda server: ProgramClients(server.loop, Programs(program, options, console, limit))

@@ -1,0 +1,181 @@
+"""Datagram mode: a client that tries address after address, a listener that hears everyone.
+
+The sockets and their peers are `net.datagram`'s, the relaying `handlers.stdio`'s: here is who is
+opened, what is said, and how it begins.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from pync.engine.session import Policy, idle_limit
+from pync.errors import NETWORK, OK, UsageFault
+from pync.handlers.stdio import Relay
+from pync.net import wake
+from pync.net.datagram import (
+    LARGEST,
+    Datagrams,
+    DatagramSink,
+    DatagramSource,
+    Peer,
+    dial_datagrams,
+    listening_datagrams,
+    unix_datagrams,
+)
+from pync.net.dial import dial_unix, remaining
+from pync.net.endpoint import TTY
+from pync.net.loop import Loop
+from pync.net.resolve import show_host
+from pync.net.unixpath import BoundPath
+from pync.options import any_of
+from pync.serving.binding import admission_for, open_listener
+from pync.serving.report import Report, on_request
+from pync.serving.tally import Tally
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pync.console import Console
+    from pync.engine.flow import Flow
+    from pync.net.endpoint import Endpoint
+    from pync.options import Options
+    from pync.wire.address import Target
+
+#: Options for which each datagram counts by itself.
+BORDERS = ("recv_limit", "hex_dump", "rate", "delay")
+#: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
+SILENCE = 1.0
+
+
+class DatagramRelay(Relay):
+    """Joins datagrams to the standard streams."""
+
+    def __init__(self, options: Options, console: Console) -> None:
+        super().__init__(options, console)
+        self._held_input: Flow | None = None
+
+    def run_datagrams(self, datagrams: Datagrams, name: str, *, total: float | None, waiting: bool) -> int:
+        """Relay datagrams until our input and then the peer are silent; closes the sockets.
+
+        `waiting` says that there is no peer yet: our input is left alone until `peer_known`.
+        Returns the exit code: 1 where the only thing heard of the peer was a refusal, or where
+        something could not be sent.
+        """
+        loop = Loop()
+        source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
+        sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
+        down = self.downward(loop, source, [])
+        up = self.upward(loop, sink)
+        self._held_input = up if waiting else None
+        if self._held_input:
+            self._held_input.hold()
+        session = self.session(loop, source, up, down, self._policy(total), name)
+        try:
+            code = self.converse(loop, session, unsent=lambda: datagrams.unsent)
+            if up is not None and not up.moved and not self.options.listen:
+                self.console.note("nothing was sent: our input was empty")
+        finally:
+            loop.close()
+            source.close()
+        return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
+
+    def introduce(self, name: str, peer: Endpoint) -> None:
+        """A listener has no peer yet: each is told when it comes."""
+        if self.console.summary is not None:
+            self.console.summary.begin()
+
+    def meet(self, peer: Peer) -> None:
+        """Tell the summary of a peer; one through a connected socket has its address there."""
+        if self.console.summary is None:
+            return
+        address = peer.sock.getpeername() if peer.address is None else peer.address
+        port = address[1] if isinstance(address, tuple) else None
+        self.console.summary.connected(peer.name, show_host(address), port)
+
+    def peer_known(self) -> None:
+        """The first datagram has come to a listener: now there is somebody to send our input to."""
+        if self._held_input is not None:
+            self._held_input.release()
+            self._held_input = None
+
+    def _policy(self, total: float | None) -> Policy:
+        options = self.options
+        patience = SILENCE if options.timeout is None else options.timeout
+        if self.input is not None and self.input.kind == TTY:
+            patience = -1.0
+        return Policy(
+            half_close=False,
+            hold_empty=options.listen,
+            quit_after=patience if options.quit_after is None else options.quit_after,
+            by_silence=True,
+            send_only=options.send_only,
+            idle=idle_limit(options),
+            total=total,
+        )
+
+
+def run_udp(target: Target, options: Options, console: Console) -> int:
+    """Exchange datagrams with the target, or with whoever sends to it; returns the exit code."""
+    started = time.monotonic()
+    relay = DatagramRelay(options, console)
+    try:
+        if options.listen:
+            return _listen(target, options, console, relay, started)
+        if len(target.ports) > 1:
+            raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
+        if options.wait is not None:
+            raise UsageFault("--wait with -u/--udp needs -z/--zero: a session over UDP cannot tell an answer")
+        return _converse(target, options, console, relay, started)
+    finally:
+        relay.close()
+
+
+def _converse(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+    own = BoundPath()
+    try:
+        if target.path is not None:
+            sock, address = dial_unix(target.path, options, own)
+            datagrams = unix_datagrams(sock, address.host, console.fail)
+        else:
+            assert target.host is not None
+            datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
+        assert datagrams.peer is not None
+        name = datagrams.peer.name
+        console.note(f"Sending to {name}")
+        relay.meet(datagrams.peer)
+        return relay.run_datagrams(datagrams, name, total=remaining(options, started), waiting=False)
+    finally:
+        own.remove()
+
+
+def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
+
+    def received(peer: Peer) -> None:
+        tally.come()
+        relay.meet(peer)
+        port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
+        console.note(f"Connection received on {show_host(peer.address)}{port}")
+        relay.peer_known()
+
+    rules = admission_for(options)
+
+    def admits(host: str) -> bool:
+        assert rules is not None
+        admitted = rules(host)
+        tally.refused_by_rule += not admitted
+        return admitted
+
+    on_request(handlers, report.show)
+    own = BoundPath()
+    try:
+        listener = open_listener(target, options, console, own)
+        tally.addresses = listener.names()
+        report.of(tally, lambda: [relay])
+        datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received, admits if rules else None)
+        return relay.run_datagrams(datagrams, "listener", total=remaining(options, started), waiting=True)
+    finally:
+        handlers.restore()
+        own.remove()
+        if tally.addresses:
+            report.at_end(told=True)
