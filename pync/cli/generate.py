@@ -1,12 +1,13 @@
-"""Writes what is made from the option table: man page, completions, the README's tables.
+"""Writes what is made from the option table and man/*.txt: man page, completions, the README's tables.
 
 `python -m pync.cli.generate` writes the files, with `--check` it only names those that are stale.
-The same table gives the same bytes: nothing here asks for the time, the machine or the user.
+The same sources give the same bytes: nothing here asks for the time, the machine or the user.
 """
 
 from __future__ import annotations
 
 import argparse
+import html
 import re
 import sys
 from pathlib import Path
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The files that are generated as a whole, and what makes them.
-FILES: dict[str, Callable[[], str]] = {
-    "man/pync.1": man.page,
-    "completions/pync.bash": complete.bash,
-    "completions/_pync": complete.zsh,
-    "completions/pync.fish": complete.fish,
+#: The files that are generated as a whole, and what makes them out of the source tree given.
+FILES: dict[str, Callable[[Path], str]] = {
+    "man/pync.1": lambda root: man.page(root / "man"),
+    "completions/pync.bash": lambda _: complete.bash(),
+    "completions/_pync": lambda _: complete.zsh(),
+    "completions/pync.fish": lambda _: complete.fish(),
 }
 README = "README.md"
 
@@ -60,7 +61,7 @@ def stale(root: Path) -> dict[str, str]:
     """
     if not (root / README).is_file() or not all((root / name).parent.is_dir() for name in FILES):
         raise Fault(f"{root} is no source tree of pync (no man/, completions/ and {README} there)", USAGE)
-    wanted = {name: make() for name, make in FILES.items()} | {README: readme((root / README).read_text("utf-8"))}
+    wanted = {name: make(root) for name, make in FILES.items()} | {README: readme((root / README).read_text("utf-8"))}
     return {name: text for name, text in wanted.items() if _current(root / name) != text.encode()}
 
 
@@ -88,12 +89,13 @@ def readme(text: str) -> str:
 
 
 def option_table() -> list[str]:
-    """A row for each group: all of its options, each with what it does."""
-    lines = ["| Group | Options |", "|---|---|"]
+    """A folded table with a row for each option; a line of HTML for each group keeps the README short."""
+    lines = ["<details><summary>All options, by group</summary>", "", "<table>"]
     for group in GROUPS:
-        options = [f"{_spelled(opt)} {_cell(opt.help)}" for opt in TABLE if opt.group == group]
-        lines.append(f"| **{group}** | {'<br>'.join(options)} |")
-    return lines
+        rows = [opt for opt in TABLE if opt.group == group]
+        cells = (f"<tr><td>{_spelled(opt)}</td><td>{_marked(opt.help)}</td></tr>" for opt in rows)
+        lines.append(f'<tr><th colspan="2" align="left">{group}</th></tr>{"".join(cells)}')
+    return [*lines, "</table>", "", "</details>"]
 
 
 def exit_code_table() -> list[str]:
@@ -104,12 +106,21 @@ def exit_code_table() -> list[str]:
 def _spelled(opt: Opt) -> str:
     *others, last = opt.spellings()
     value = f" {opt.kind.metavar}" if opt.takes_value else ""
-    return ", ".join(f"`{spelling}`" for spelling in [*others, last + value])
+    return ", ".join(f"<code>{spelling}</code>" for spelling in [*others, last + value])
+
+
+#: An option within a sentence.
+OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
+
+
+def _marked(text: str) -> str:
+    """Text for a cell of an HTML table, options in it set as code."""
+    return OPTION.sub(r"<code>\g<0></code>", html.escape(text, quote=False))
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a table, options in it set as code."""
-    return re.sub(r"(?<![\w-])--?[A-Za-z][\w-]*", r"`\g<0>`", text).replace("|", "\\|")
+    """Text for a cell of a Markdown table, options in it set as code."""
+    return OPTION.sub(r"`\g<0>`", text).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ What the man page says and what the shells offer is asked in test_man and test_c
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -27,8 +28,9 @@ PRODUCTS = [*generate.FILES, generate.README]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of everything that is generated."""
-    for name in PRODUCTS:
+    """A copy of everything that is generated, and of the texts it is made from."""
+    texts = (str(path.relative_to(ROOT)) for path in (ROOT / "man").glob("*.txt"))
+    for name in (*PRODUCTS, *texts):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -97,17 +99,22 @@ def test_every_row_of_the_table_appears_in_every_product(name: str) -> None:
             assert words & {long_name, f"--{long_name}", f"-{long_name}"}, long_name
 
 
-def test_the_readme_has_a_line_for_every_group_with_its_rows_and_their_help() -> None:
-    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+def test_the_readme_has_a_row_for_every_option_below_its_group() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text.partition("<details>")[2].partition("</details>")[0]
+    rows = [re.sub("</?(code|t[hd])[^>]*>", "", row) for row in re.findall("<tr>(.*?)</tr>", table)]
+    expected = []
     for group in GROUPS:
-        (line,) = (line for line in lines if line.startswith(f"| **{group}** | "))
-        options = line.removeprefix(f"| **{group}** | ").removesuffix(" |").split("<br>")
-        rows = [opt for opt in TABLE if opt.group == group]
-        for opt, shown in zip(rows, options, strict=True):
+        expected.append(group)
+        for opt in (opt for opt in TABLE if opt.group == group):
             value = f" {opt.kind.metavar}" if opt.takes_value else ""
-            spelled = ", ".join(f"`{spelling}`" for spelling in opt.spellings())[:-1] + f"{value}`"
-            assert shown.startswith(f"{spelled} ")
-            assert shown.removeprefix(f"{spelled} ").replace("`", "") == opt.help.replace("|", "\\|")
+            expected.append(html.escape(f"{', '.join(opt.spellings())}{value}{opt.help}", quote=False))
+    assert rows == expected
+
+
+def test_a_text_of_the_man_page_that_changes_makes_the_page_stale(tree: Path) -> None:
+    (tree / "man" / "standards.txt").write_text("There is none.\n")
+    assert list(generate.stale(tree)) == ["man/pync.1"]
 
 
 def test_the_readme_has_a_line_for_every_exit_code() -> None:

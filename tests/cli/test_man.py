@@ -136,13 +136,23 @@ def keys_in(value: object) -> set[str]:
 
 
 def test_every_command_in_the_examples_is_one_that_pync_takes() -> None:
-    typed = "\n".join(lines for _, lines in man.EXAMPLES)
-    commands = re.findall(r"\bpync [^|<>&\n]*", typed)
-    assert len(commands) >= len(man.EXAMPLES)
+    typed = re.findall(r"^    (.*)", (PAGE.parent / "examples.txt").read_text("utf-8"), re.MULTILINE)
+    commands = [command for line in typed for command in re.findall(r"\bpync [^|<>&\n]*", line)]
+    assert len(commands) >= 20
     for command in commands:
         options = argv.parse(shlex.split(command)[1:])
         assert isinstance(options, Options), command
         check(options)
+
+
+def test_a_text_has_paragraphs_lists_and_what_is_shown_as_it_stands() -> None:
+    items = "First\n    About it,\n    with -l.\n\nSecond\n    More.\n"
+    assert man.sections(f"One paragraph,\ntwo lines.\n\n{items}\n    $ typed\n      more\n") == [
+        "One paragraph, two lines.",
+        *[".Bl -tag -width Ds", ".It Xo", "First", ".Xc", "About it, with", ".Fl l ."],
+        *[".It Xo", "Second", ".Xc", "More.", ".El"],
+        *[".Bd -literal -offset indent", "$ typed", "  more", ".Ed"],
+    ]
 
 
 def test_an_option_that_is_not_in_the_table_cannot_be_spoken_of() -> None:
