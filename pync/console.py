@@ -106,11 +106,13 @@ class Console:
         """Write an answer (--help, --version, --json) to the output; a reader that leaves early is no failure.
 
         Raises:
-            Fault: the output takes no more.
+            Fault: the output is closed, or takes no more.
         """
+        self.check_output()
+        assert self._stdout is not None
         rest = text.encode(errors="replace")
         try:
-            while rest and self._stdout is not None:
+            while rest:
                 rest = rest[os.write(self._stdout, rest) :]
         except BrokenPipeError:
             return
@@ -157,13 +159,25 @@ class Console:
             return None
 
     def output(self) -> Endpoint:
-        """Our output; a closed one takes everything and keeps nothing."""
-        if self._stdout is None:
-            return NothingEndpoint()
+        """Our output.
+
+        Raises:
+            Fault: it is closed: what is received would be lost.
+        """
+        self.check_output()
+        assert self._stdout is not None
+        return local_endpoint(self._stdout, writing=True)
+
+    def check_output(self) -> None:
+        """See that there is an output, before anything else is opened.
+
+        Raises:
+            Fault: it is closed.
+        """
         try:
-            return local_endpoint(self._stdout, writing=True)
+            os.fstat(-1 if self._stdout is None else self._stdout)
         except OSError:
-            return NothingEndpoint()
+            raise Fault("standard output is closed: there is nowhere to write to") from None
 
 
 def _harmless(text: str) -> str:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pync import console as console_module
 from pync.console import Console
 from pync.errors import NETWORK, Fault
-from pync.net.endpoint import FILE, NOTHING, PIPE, TTY
+from pync.net.endpoint import FILE, PIPE, TTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,8 +258,9 @@ def test_an_answer_that_finds_no_room_is_a_failure() -> None:
     assert caught.value.code == NETWORK
 
 
-def test_an_answer_without_an_output_is_dropped() -> None:
-    Console(None, None, None).print("nobody reads")
+def test_an_answer_without_an_output_is_a_failure() -> None:
+    with pytest.raises(Fault, match="standard output is closed"):
+        Console(None, None, None).print("answer")
 
 
 def test_only_a_terminal_is_a_terminal(pipe: tuple[int, int], closed: int) -> None:
@@ -302,11 +303,10 @@ def test_a_closed_input_is_none(closed: int) -> None:
     assert Console(closed, None, None).input() is None
 
 
-def test_a_closed_output_takes_everything_and_keeps_nothing(closed: int) -> None:
+def test_a_closed_output_is_a_failure(closed: int) -> None:
     for stdout in (None, closed):
-        out = Console(None, stdout, None).output()
-        assert out.kind == NOTHING
-        assert out.write(b"data") == 4
+        with pytest.raises(Fault, match="standard output is closed"):
+            Console(None, stdout, None).output()
 
 
 def test_a_terminal_in_whose_background_we_run_is_no_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def offering(options: Options, console: Console) -> MakeOffer:
     """What the options say is done for clients; whatever is wrong with it shows before anything is bound.
 
     Raises:
-        Fault: there is no such directory to serve, no such program, no such event loop.
+        Fault: there is no such directory to serve, no such program, no such event loop, no output.
     """
     loop_maker(options.loop)
     if options.http or options.http_root is not None:
@@ -155,6 +155,8 @@ def offering(options: Options, console: Console) -> MakeOffer:
     make = service(options, time.time)
     if make is not None:
         return lambda server: Talk(server.loop, options, make)
+    if not options.send_only:
+        console.check_output()
     return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault))
 
 

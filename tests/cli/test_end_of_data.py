@@ -260,13 +260,21 @@ def test_input_that_is_open_for_writing_only_counts_as_none(server: socket.socke
             assert client.finish() == (0, b"x")
 
 
-def test_closed_output_takes_what_comes_and_the_transfer_goes_on(server: socket.socket) -> None:
-    def close_stdout() -> None:
-        os.close(1)
+def close_stdout() -> None:
+    os.close(1)
 
-    with pync("127.0.0.1", port_of(server), stdout=None, preexec_fn=close_stdout) as client:
+
+@pytest.mark.parametrize("words", ["-v -l", "-v -l -k", "-v -u -l", "-v"])
+def test_a_closed_output_is_an_error_before_anything_is_opened(words: str, server: socket.socket) -> None:
+    where = ["127.0.0.1", "0" if "-l" in words else port_of(server)]
+    with pync(*words.split(), *where, stdout=None, preexec_fn=close_stdout) as process:
+        assert process.code() == 1
+        assert process.messages == ["pync: standard output is closed: there is nowhere to write to"]
+
+
+def test_sending_only_needs_no_output(server: socket.socket) -> None:
+    with pync("--send-only", "127.0.0.1", port_of(server), stdout=None, preexec_fn=close_stdout) as client:
         with accepted(server) as peer:
-            peer.sendall(b"nobody reads this")
             client.stdin.write(b"data")
             client.stdin.close()
             assert receive_all(peer) == b"data"
