@@ -288,6 +288,8 @@ class Options:
         "UDP: a line of input is a datagram; with -l -k: clients' lines are kept whole",
         group=DATA,
         needs=("udp", "keep_open"),
+        detail="A client's last line, and each datagram that a listener receives, gets its newline in the output where "
+        "it has none; what -o, --hex-dump and --hash see stays as it came.",
     )
     datagram_size: int | None = row(
         "",

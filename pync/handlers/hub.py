@@ -15,7 +15,8 @@ from pync.engine.stages import Taps, pacers, refusal, upward
 from pync.errors import TIMEOUT, Fault, reason
 from pync.handlers.shared import MOST_WAITING, Broadcast, ClientEndpoint, Copies, Lane, Output
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint
-from pync.wire.lines import WholeLines
+from pync.net.resolve import show_peer
+from pync.wire.lines import SharedLines, WholeLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class HubClient:
         self._on_end: OnEnd | None = on_end
         self._parting: Parting | None = None
         self._peer = ClientEndpoint(sock)
-        self._lines = WholeLines(LONGEST_LINE, hub.closing) if hub.whole_lines else None
+        self._writer = hub.writer(sock)
+        self._lines = WholeLines(LONGEST_LINE) if hub.whole_lines else None
         self._refusal: Refusal | None = refusal(hub.options, self._peer, hub.loop)
         self.copies = Copies(hub.room_again)
         self.up = None if hub.input_ended else Flow(hub.loop, self.copies, self._peer, buffer=hub.buffer)
@@ -62,7 +64,7 @@ class HubClient:
         hub, loop, options = self._hub, self._hub.loop, self._hub.options
         stages: list[Stage] = [stage for stage in (self._refusal, self._lines) if stage is not None]
         down = Flow(
-            loop, self._peer, Lane(hub.output, hub.whole_lines), stages=stages,
+            loop, self._peer, Lane(hub.output, self._writer, self._lines), stages=stages,
             pacers=pacers(options, loop.time(), upward=False), by_line=hub.whole_lines and options.rate is not None,
             most_reads=options.recv_limit, buffer=hub.buffer,
         )  # fmt: skip
@@ -116,7 +118,7 @@ class HubClient:
         if self._refusal is not None:
             self._refusal.close()
         if self._lines is not None:
-            self._hub.last_words(self, self._lines.end())
+            self._hub.last_words(self, self._lines.end(), self._writer)
         if session.fault is None:
             self._parting = Parting(self._hub.loop, self._sock, self._done)
         else:
@@ -145,12 +147,13 @@ class Hub:
         self._taps = Taps(options)
         self.buffer = memoryview(bytearray(READ))
         self._endpoint: Endpoint = NothingEndpoint() if options.send_only else console.output()
-        self.output = Output(loop, self._endpoint, self._taps.received(), self._output_failed)
         self.whole_lines = options.lines or self._endpoint.kind == TTY
-        self.closing = b"\n" if self._endpoint.kind == TTY else b""  # nobody's next line begins in the middle
+        lines = SharedLines() if self.whole_lines else None
+        self.output = Output(loop, self._endpoint, self._taps.received(), self._output_failed, lines)
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
             loop.add_reader(self._endpoint.fd, self._stop, None)
         self.clients: dict[HubClient, None] = {}
+        self._number = 0
         self._stalled: dict[HubClient, int] = {}
         self._stall_timer: TimerHandle | None = None
         self._room_timer: TimerHandle | None = None
@@ -172,6 +175,13 @@ class Hub:
         up.hold()
         up.start(self._our_input_ended)
         return up
+
+    def writer(self, sock: socket.socket) -> str:
+        """What tells a client's lines from the others'; "" where nothing does."""
+        if not self.whole_lines:
+            return ""
+        self._number += 1
+        return show_peer(sock) or f"client-{self._number}"
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> HubClient:
         """A place for one more."""
@@ -265,9 +275,9 @@ class Hub:
 
     # --- our output
 
-    def last_words(self, client: HubClient, data: bytes) -> None:
-        """What a client that is gone has left of a line."""
-        if not self.output.take_last(data):
+    def last_words(self, client: HubClient, data: bytes, writer: str) -> None:
+        """What a client that is gone has left of a line, and the end of that line."""
+        if not self.output.take_last(data, writer):
             self._console.fail(f"{client.name}: {len(data)} bytes lost: our output takes nothing")
 
     def _output_failed(self, error: OSError) -> None:

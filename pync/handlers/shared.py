@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pync.net.endpoint import Endpoint
     from pync.net.loop import Reactor
     from pync.net.move import Stage
+    from pync.wire.lines import SharedLines, WholeLines
 
 #: Bytes of our input that may wait for a client; more only while it takes some of them.
 MOST_WAITING = 1 << 22
@@ -33,15 +34,22 @@ SHARED = "shared"
 class Output:
     """Our output: takes one piece after another, each whole, whoever sent it.
 
-    `taps` see what is taken, in that order. `on_failure` is called once, when the output fails.
+    `taps` see what is taken, in that order; what `lines` add, only the output gets. `on_failure` is called once, when
+    the output fails.
     """
 
     def __init__(
-        self, loop: Reactor, endpoint: Endpoint, taps: Sequence[Stage], on_failure: Callable[[OSError], object]
+        self,
+        loop: Reactor,
+        endpoint: Endpoint,
+        taps: Sequence[Stage],
+        on_failure: Callable[[OSError], object],
+        lines: SharedLines | None = None,
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
         self._taps = taps
+        self._lines = lines
         self._on_failure = on_failure
         self._pieces: deque[memoryview] = deque()
         self._waiting: dict[Lane, None] = {}
@@ -52,24 +60,31 @@ class Output:
         """Bytes that were taken and are not written yet."""
         return sum(len(piece) for piece in self._pieces)
 
-    def take(self, data: bytes) -> bool:
-        """Take a piece; False where another one is still on its way."""
+    def take(self, data: bytes, writer: str = "", *, last: bool = False) -> bool:
+        """Take a piece, which may be the writer's last; False where another piece is still on its way."""
         if self._pieces or self._closed:
             return False
-        self.take_last(data)
+        self._put(data, writer, last)
         return True
 
-    def take_last(self, data: bytes) -> bool:
+    def take_last(self, data: bytes, writer: str = "") -> bool:
         """Take what a client leaves behind, behind what is still on its way; False where that is too much already."""
-        if self._closed or not data:
+        if self._closed:
             return True
         if len(self._pieces) >= MOST_PIECES:
-            return False
-        for tap in self._taps:
-            tap.feed(data)
-        self._pieces.append(memoryview(data))
-        self._push()
+            return not data  # whose line is open then, is ended before the next one's
+        self._put(data, writer, last=True)
         return True
+
+    def _put(self, data: bytes, writer: str, last: bool) -> None:
+        if data:
+            for tap in self._taps:
+                tap.feed(data)
+        if self._lines is not None:
+            data = self._lines.feed(data, writer) + (self._lines.end(writer) if last else b"")
+        if data:
+            self._pieces.append(memoryview(data))
+            self._push()
 
     def wait(self, lane: Lane) -> None:
         """Call the lane when there is room: first come, first served."""
@@ -126,18 +141,24 @@ class Output:
 
 
 class Lane(Calling):
-    """The output as one client's session sees it. With `whole`, nothing may cut what is written, no --rate either."""
+    """The output as the session of one client, the `writer`, sees it.
 
-    def __init__(self, output: Output, whole: bool) -> None:
+    With `lines`, which cut the client's bytes, nothing else may cut what is written, no --rate either.
+    """
+
+    def __init__(self, output: Output, writer: str = "", lines: WholeLines | None = None) -> None:
         super().__init__()
         self._output = output
-        self.kind = DATAGRAM if whole else SHARED
+        self._writer = writer
+        self._lines = lines
+        self.kind = SHARED if lines is None else DATAGRAM
 
     def read_into(self, buffer: memoryview) -> int | None:
         raise NotImplementedError("an output is not read from")
 
     def write(self, data: memoryview | bytes) -> int | None:
-        return len(data) if self._output.take(bytes(data)) else None
+        last = self._lines is not None and self._lines.ended
+        return len(data) if self._output.take(bytes(data), self._writer, last=last) else None
 
     def call_back(self, callback: Callable[[], object] | None) -> None:
         super().call_back(callback)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
+    from pync.wire.lines import EndedLines
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).
 PARTING = 1.0
@@ -43,6 +44,7 @@ class Relay:
         self._taps = Taps(options)
         self.input = None if options.no_stdin or options.recv_only else console.input()
         self._counts: Callable[[], tuple[int, int]] = _nothing_yet
+        self.shaped: EndedLines | None = None  # what makes lines of the received bytes, for our output only
         self._output = NothingEndpoint() if options.send_only else console.output()
         if console.summary is not None:
             console.summary.begin()
@@ -75,7 +77,8 @@ class Relay:
         meter = self.console.meter
 
         def counts() -> tuple[int, int]:
-            return session.sent - unsent(), session.received
+            added = 0 if self.shaped is None else self.shaped.added
+            return session.sent - unsent(), max(0, session.received - added)
 
         self._counts = counts
         started = time.monotonic()
@@ -127,12 +130,14 @@ class Relay:
             self.console.summary.connected(name, *_numeric(peer))
 
     def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
+        """From the peer to our output; `first` is what the taps see."""
+        last = [] if self.shaped is None else [self.shaped]
         meter = self.console.meter if self._output.kind == TTY else None
         return Flow(
             loop,
             source,
             self._output,
-            stages=[*first, *self._taps.received(), *(meter.stages() if meter is not None else [])],
+            stages=[*first, *self._taps.received(), *last, *(meter.stages() if meter is not None else [])],
             pacers=pacers(self.options, loop.time(), upward=False),
             most_reads=self.options.recv_limit,
         )

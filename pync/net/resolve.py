@@ -58,6 +58,23 @@ def show_host(sockaddr: Any) -> str:
     return host
 
 
+def show_peer(sock: socket.socket) -> str:
+    """The other end of a connection in one word, `127.0.0.1:53412` or `[::1]:53412`; "" where it has no address."""
+    try:
+        address = sock.getpeername()
+    except OSError:  # gone already
+        return ""
+    return show_address(address) if isinstance(address, tuple) else ""
+
+
+def show_address(sockaddr: Any) -> str:
+    """A sockaddr in one word: host and port, or a path without white space."""
+    host = show_host(sockaddr)
+    if not isinstance(sockaddr, tuple):
+        return "".join("_" if letter.isspace() else letter for letter in host)
+    return f"[{host}]:{sockaddr[1]}" if ":" in host else f"{host}:{sockaddr[1]}"
+
+
 def _show_path(path: str | bytes) -> str:
     text = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) else path
     text = f"@{text[1:]}" if text.startswith("\0") else text

@@ -32,6 +32,7 @@ from pync.options import any_of
 from pync.serving.binding import admission_for, open_listener
 from pync.serving.report import Report, on_request
 from pync.serving.tally import Tally
+from pync.wire.lines import EndedLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pync.wire.address import Target
 
 #: Options for which each datagram counts by itself.
-BORDERS = ("recv_limit", "hex_dump", "rate", "delay")
+BORDERS = ("recv_limit", "hex_dump", "rate", "delay", "lines")
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
 SILENCE = 1.0
 
@@ -64,6 +65,8 @@ class DatagramRelay(Relay):
         loop = Loop()
         source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
         sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
+        if self.options.listen and self.options.lines:
+            self.shaped = EndedLines()
         down = self.downward(loop, source, [])
         up = self.upward(loop, sink)
         self._held_input = up if waiting else None

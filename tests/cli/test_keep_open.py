@@ -137,12 +137,30 @@ def test_halves_of_two_clients_lines_are_never_mixed(words: list[str]) -> None:
                 first.sendall(b"last ")
                 first.shutdown(socket.SHUT_WR)
                 shown = b""
-                last = b"last " if words else b"last \n"  # on a terminal the next one begins in a line of its own
+                last = b"last \n"  # whoever comes next begins a line of its own
                 while len(shown) < 400 * 11 + len(last):
                     shown += output.read(1 << 16)
         lines = shown.replace(last, b"").splitlines()
         assert sorted(lines) == [b"A" * 10] * 200 + [b"b" * 10] * 200
         assert shown.count(b"last ") == 1
+
+
+def test_the_newline_that_ends_a_line_on_the_screen_is_in_no_log_and_no_digest(tmp_path: Path) -> None:
+    log, dump = tmp_path / "log", tmp_path / "dump"
+    read, given = pty.openpty()
+    tty.setraw(given)
+    with contextlib.closing(os.fdopen(read, "rb", buffering=0)) as screen:
+        words = ["--hash", "sha256", "-o", str(log), "--hex-dump", str(dump)]
+        with keeping(*words, stdin=subprocess.DEVNULL, stdout=given) as (listener, port):
+            os.close(given)
+            with connect(port) as sock:
+                sock.sendall(b"0123456789")
+            assert screen.read(11) == b"0123456789\n"
+            stop(listener)
+            assert listener.code() == 143
+    assert log.read_bytes() == b"0123456789"
+    assert len(dump.read_text().splitlines()) == 1
+    assert f"sha256 received {hashlib.sha256(b'0123456789').hexdigest()}" in listener.messages
 
 
 def test_what_is_hashed_logged_and_dumped_is_what_comes_out(tmp_path: Path) -> None:

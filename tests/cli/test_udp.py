@@ -269,6 +269,20 @@ def test_answers_leave_from_the_address_that_was_asked() -> None:
                 assert sock.recv(100) == b"pong"
 
 
+def test_with_lines_each_datagram_is_a_line_of_the_output_and_no_byte_more_anywhere_else(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    datagrams = [b"one", b"two\n", b"", b"three\nfour", b"five"]
+    with pync("-v", "-u", "-l", "-k", "-w1", "--lines", "-o", str(log), "127.0.0.1", "0") as listener:
+        port = listener.port()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for data in datagrams:
+                sender.sendto(data, ("127.0.0.1", port))
+        assert listener.read(24) == b"one\ntwo\nthree\nfour\nfive\n"
+        assert listener.code() == 3
+    assert log.read_bytes() == b"".join(datagrams)
+    assert any("received 21 bytes" in line for line in listener.messages)
+
+
 def test_input_waits_for_the_first_peer() -> None:
     with pync("-l", "-u", "127.0.0.1", "0") as listener:
         listener.stdin.write(b"greeting")

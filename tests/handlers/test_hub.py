@@ -302,11 +302,12 @@ def test_lines_stay_whole_however_they_are_cut(turns: list[tuple[int, bytes]]) -
         assert all(len(set(line.strip())) <= 1 and line.endswith(b"\n") for line in lines)
         for guest in guests:
             guest.end()
-        lines += [b"%b" % rest for rest in [hub.shown()] if rest]
-        together = b"".join(lines)
+        together = b"".join(lines) + hub.shown()
+        assert all(len(set(line)) <= 1 for line in together.split(b"\n"))
         for who in range(3):
             assert together.count(b"%d" % who) == said[who].count(b"%d" % who)
-        assert together.count(b"\n") == b"".join(said).count(b"\n")
+        unended = sum(not text.endswith(b"\n") for text in said if text)
+        assert together.count(b"\n") == b"".join(said).count(b"\n") + unended
 
 
 def test_a_rate_cuts_no_line() -> None:
@@ -324,25 +325,33 @@ def test_a_rate_cuts_no_line() -> None:
         assert 1.0 <= hub.loop.now - before <= 3.0  # 183 bytes of each, 100 a second
 
 
-def test_a_line_that_never_ends_goes_on_in_pieces() -> None:
+def test_a_line_that_never_ends_goes_on_in_pieces_and_no_other_client_goes_on_in_it() -> None:
     with scene(lines=True) as hub:
-        guest = hub.guest()
+        guest, other = hub.guest(), hub.guest()
         guest.send(b"x" * (LONGEST_LINE - 1))
         assert hub.shown() == b""
         guest.send(b"xx")
         assert hub.shown() == b"x" * LONGEST_LINE
         guest.send(b"\n")
         assert hub.shown() == b"x\n"
+        guest.send(b"y" * LONGEST_LINE)
+        other.send(b"other\n")
+        guest.send(b"z" * LONGEST_LINE)
+        guest.reset()
+        assert hub.shown() == b"y" * LONGEST_LINE + b"\nother\n" + b"z" * LONGEST_LINE + b"\n"
 
 
 @pytest.mark.parametrize("way", ["end", "leave", "reset"])
-def test_last_words_without_a_newline_are_not_lost(way: str) -> None:
-    with scene(lines=True) as hub:
+def test_last_words_get_their_newline_in_the_output_and_in_no_log(way: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with scene(lines=True, output=str(log)) as hub:
         guest = hub.guest()
         guest.send(b"line\nlast words")
         assert hub.shown() == b"line\n"
         getattr(guest, way)()
-        assert hub.shown() == b"last words"
+        assert hub.shown() == b"last words\n"
+        assert log.read_bytes() == b"line\nlast words"
+        assert guest.client.received == len(b"line\n") + (0 if way == "reset" else len(b"last words"))
 
 
 def test_resets_while_our_output_is_stopped_do_not_fill_our_memory() -> None:
@@ -733,7 +742,7 @@ def test_closing_writes_what_was_taken_and_ends_everybody() -> None:
         guest = hub.guest()
         guest.send(b"half a line")
         guest.client.close()
-        assert hub.shown() == b"half a line"
+        assert hub.shown() == b"half a line\n"
         assert guest.received() == b""
         assert guest.there  # nobody is told: the server is closing
         guest.client.close()  # again: harmless

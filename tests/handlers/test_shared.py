@@ -80,9 +80,9 @@ class Scene:
         if self.gate.fd in self.loop.writers:
             self.loop.writers[self.gate.fd]()
 
-    def lane(self, order: list[Lane], whole: bool = False) -> Lane:
+    def lane(self, order: list[Lane]) -> Lane:
         """A client who waits for its turn."""
-        lane = Lane(self.output, whole)
+        lane = Lane(self.output)
         lane.call_back(lambda: order.append(lane))
         return lane
 
@@ -96,7 +96,7 @@ def scene() -> Iterator[Scene]:
 
 
 def test_a_piece_is_taken_whole_or_not_at_all(scene: Scene) -> None:
-    lane = Lane(scene.output, whole=False)
+    lane = Lane(scene.output)
     scene.open(3)
     assert lane.write(b"12345") == 5
     assert scene.gate.taken == b"123"
@@ -114,7 +114,7 @@ def test_whoever_waits_is_called_in_its_turn_and_only_while_there_is_room(scene:
     scene.open(1)
     assert order == [first, third]
     order.clear()
-    greedy = Lane(scene.output, whole=False)
+    greedy = Lane(scene.output)
     scene.output.take(b"y")
     greedy.call_back(lambda: greedy.write(b"zz"))
     patient = scene.lane(order)
@@ -249,7 +249,7 @@ def test_broadcast_gives_to_all_or_waits() -> None:
 @pytest.mark.parametrize(
     "use",
     [
-        lambda: Lane(cast("Output", None), whole=False).read_into(memoryview(b"")),
+        lambda: Lane(cast("Output", None)).read_into(memoryview(b"")),
         lambda: Copies(lambda: None).write(b""),
         lambda: Broadcast(lambda: True, list).read_into(memoryview(b"")),
     ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pync.wire.lines import WholeLines
+from pync.wire.lines import SharedLines, WholeLines
 
 PIECES = st.lists(st.binary(max_size=20) | st.sampled_from([b"\n", b"a\nb", b"\n\n", b"long" * 20]))
 
@@ -43,3 +43,16 @@ def test_less_than_the_longest_is_held_back(pieces: list[bytes], longest: int) -
         seen += len(piece)
         passed += len(lines.feed(piece))
         assert seen - passed < longest
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.booleans(), st.booleans())))
+def test_a_shared_text_has_no_line_of_two_writers(turns: list[tuple[str, int, bool, bool]]) -> None:
+    """Each writes its own letter, sometimes newlines, and sometimes leaves."""
+    lines, text, written = SharedLines(), b"", b""
+    for writer, count, newline, leaves in turns:
+        data = writer.encode() * count + b"\n" * newline
+        text += lines.feed(data, writer) + (lines.end(writer) if leaves else b"")
+        written += data
+        assert not leaves or text[-1:] != writer.encode()
+    assert all(len(set(line)) <= 1 for line in text.split(b"\n"))
+    assert text.replace(b"\n", b"") == written.replace(b"\n", b"")
