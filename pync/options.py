@@ -201,9 +201,10 @@ class Options:
         "z",
         "probe ports, exchange no data; 0 when a port is open",
         group=MODE,
-        excludes=("listen", "unix"),
+        excludes=("listen",),
         detail="Ports, ranges and lists are probed at the same time, over every address of the host, each for 3 "
         "seconds at most or the time of -w. Open ports are named in their order, with -v the others too. "
+        "HOST may be a list, and a block such as `192.0.2.0/24`; with -U a path is open when a connect succeeds. "
         "With -u a port is open when a datagram comes back, closed when the host says so, and may be either "
         "when it is silent: then the exit code is 4.",
     )
@@ -468,10 +469,11 @@ class Options:
         "keep trying until it answers, or TIME is over",
         group=PROBE,
         kind=TIME_VALUE,
-        excludes=("listen", "unix"),
+        excludes=("listen",),
         ncat="",
-        detail="Refused, unreachable, silent and names not known yet are all tried again; then all goes on as if "
-        "nothing had been. Input is not touched before. With -z several HOST:PORT words are all waited for.",
+        detail="Refused, unreachable, silent, names not known and paths not there yet are all tried again; "
+        "then all goes on as if nothing had been. Input is not touched before. With -z several HOST:PORT words and "
+        "paths are all waited for.",
     )
     until_closed: bool = row(
         "", "with --wait: until nothing answers any more; no data is exchanged", group=PROBE, needs=("wait",)

@@ -39,6 +39,8 @@ class Address:
 
     @property
     def protocol(self) -> str:
+        if self.family == socket.AF_UNIX:
+            return "unix-dgram" if self.type == socket.SOCK_DGRAM else "unix"
         return "udp" if self.type == socket.SOCK_DGRAM else "tcp"
 
 

@@ -41,7 +41,9 @@ def state_of(error: OSError) -> str:
 
 
 def at_port(address: Address, port: int) -> Address:
-    """The same host, another port."""
+    """The same host, another port; a path has none."""
+    if not isinstance(address.sockaddr, tuple):
+        return address
     host, _, *rest = address.sockaddr
     return Address(address.family, address.type, (host, port, *rest))
 

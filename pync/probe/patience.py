@@ -10,7 +10,7 @@ import time
 
 from pync.errors import OK, TIMEOUT, Fault, NameFault
 from pync.net import wake
-from pync.net.dial import connect_limit, dial
+from pync.net.dial import connect_limit, dial, dial_unix
 from pync.net.race import DialFault
 from pync.options import Options
 from pync.probe.outcome import OPEN, Outcome
@@ -20,9 +20,14 @@ from pync.wire.address import Target
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from pync.console import Console
     from pync.net.resolve import Address
+    from pync.net.unixpath import BoundPath
+
+    Dialed = tuple[socket.socket, Address]
+    Attempt = Callable[[Options], Dialed]
 
 #: Seconds between two attempts of --wait: short at first, for what is about to start, then longer.
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.5
@@ -32,33 +37,45 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 PASSING = (DialFault, NameFault)
 
 
-def dial_patiently(host: str, port: int | str, options: Options, console: Console) -> tuple[socket.socket, Address]:
+def dial_patiently(host: str, port: int | str, options: Options, console: Console) -> Dialed:
     """Dial until it answers, within the bounds of --wait or --retry.
 
     Raises:
         Fault: with code 3 when the time is over, naming the last cause; else the last attempt's own.
     """
+    return _patiently(lambda bounded: dial(host, port, bounded, console.note), options, console)
+
+
+def dial_unix_patiently(path: str, options: Options, own: BoundPath, console: Console) -> Dialed:
+    """The same for the socket at a path; `own` as for `dial_unix`."""
+
+    def attempt(bounded: Options) -> Dialed:
+        own.remove()  # what the attempt before was bound to
+        return dial_unix(path, bounded, own)
+
+    return _patiently(attempt, options, console)
+
+
+def _patiently(attempt: Attempt, options: Options, console: Console) -> Dialed:
     if options.wait is not None:
-        return _dial_until(time.monotonic() + options.wait, host, port, options, console)
+        return _until(time.monotonic() + options.wait, attempt, options, console)
     pause = FIRST_RETRY
     for _ in range(options.retry or 0):
         try:
-            return dial(host, port, options, console.note)
+            return attempt(options)
         except PASSING as fault:
             _note(console, f"{fault.text}; trying again in {pause:g} s")
         wake.sleep(pause)
         pause = min(pause * 2, LONGEST_RETRY)
-    return dial(host, port, options, console.note)
+    return attempt(options)
 
 
-def _dial_until(
-    deadline: float, host: str, port: int | str, options: Options, console: Console
-) -> tuple[socket.socket, Address]:
+def _until(deadline: float, attempt: Attempt, options: Options, console: Console) -> Dialed:
     pause = FIRST_PAUSE
     said = ""
     while True:
         try:
-            return dial(host, port, _within(options, deadline), console.note)
+            return attempt(_within(options, deadline))
         except PASSING as fault:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -89,31 +106,28 @@ class _Awaited:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.cause = [f"{target.host}: not probed yet"]
+        self.cause = [f"{target.name}: not probed yet"]
+        self._left: list[int | str] = []
+        self._causes: list[str] = []
 
-    def probe(self, options: Options, console: Console, limit: float) -> None:
-        """Probe what is left; ports that are as they should be are told of, and are done."""
-        left: list[int | str] = []
-        causes: list[str] = []
+    def begin(self) -> None:
+        """A round begins."""
+        self._left, self._causes = [], []
 
-        def seen(host: str, outcome: Outcome) -> None:
-            if (outcome.state == OPEN) != options.until_closed:
-                show(host, outcome, options, console)
-                return
-            left.append(outcome.port)
-            open_still = [f"{host} port {outcome.port}: still open"]
-            causes.extend(open_still if options.until_closed else failures(host, outcome))
+    def wait_on(self, port: int, causes: list[str]) -> None:
+        """A port is not as it should be."""
+        self._left.append(port)
+        self._causes += causes
 
-        try:
-            probe(self.target, options, seen, limit)
-        except NameFault as fault:
-            if options.until_closed:
-                self.target.ports = []
-                return
-            left, causes = list(self.target.ports), [fault.text]
-        if causes != self.cause and left:
-            _note(console, "\n".join(f"{cause}; waiting" for cause in causes))
-        self.target.ports, self.cause = left, causes
+    def wait_on_name(self, fault: NameFault) -> None:
+        """The name is not known yet: every port is still to come."""
+        self._left, self._causes = list(self.target.ports), [fault.text]
+
+    def end(self, console: Console) -> None:
+        """The round is over; a new cause is told."""
+        if self._causes != self.cause and self._causes:
+            _note(console, "\n".join(f"{cause}; waiting" for cause in self._causes))
+        self.target.ports, self.cause = self._left, self._causes
 
 
 def wait_for_ports(targets: list[Target], options: Options, console: Console) -> int:
@@ -123,11 +137,8 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
     awaited = [_Awaited(target) for target in targets]
     pause = FIRST_PAUSE
     while True:
-        for number, each in enumerate(awaited):
-            # Each its share of what is left: a silent target must not take the time of those behind it.
-            share = (deadline - time.monotonic()) / (len(awaited) - number)
-            each.probe(options, console, max(0.05, share))
-        awaited = [each for each in awaited if each.target.ports]
+        _probe_again(awaited, options, console, max(0.05, deadline - time.monotonic()))
+        awaited = [each for each in awaited if each.cause]
         if not awaited:
             return OK
         left = deadline - time.monotonic()
@@ -139,3 +150,27 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
         console.fail("\n".join(each.cause))
     console.fail(f"{'still open' if options.until_closed else 'no answer'} after {options.wait:g} s: timed out")
     return TIMEOUT
+
+
+def _probe_again(awaited: list[_Awaited], options: Options, console: Console, limit: float) -> None:
+    """Probe what is left, all at the same time; ports that are as they should be are told of, and are done."""
+    by_target = {each.target: each for each in awaited}
+    for each in awaited:
+        each.begin()
+
+    def seen(target: Target, outcome: Outcome) -> None:
+        if (outcome.state == OPEN) != options.until_closed:
+            show(target.name, outcome, options, console)
+        elif options.until_closed:
+            place = target.name if target.path is not None else f"{target.name} port {outcome.port}"
+            by_target[target].wait_on(outcome.port, [f"{place}: still open"])
+        else:
+            by_target[target].wait_on(outcome.port, failures(target.name, outcome))
+
+    def unknown(target: Target, fault: NameFault) -> None:
+        if not options.until_closed:  # what has no name any more is closed
+            by_target[target].wait_on_name(fault)
+
+    probe([each.target for each in awaited], options, seen, unknown, limit)
+    for each in awaited:
+        each.end(console)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import errno
 import selectors
 import time
-from collections import deque
 
 from pync.net import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import socket
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from pync.net.race import Opener
@@ -40,11 +40,76 @@ def descriptor_limit(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - RESERVED))
 
 
-class Prober:
-    """Probes ports at the addresses of one host, at most `parallel` at the same time.
+class Crowd:
+    """Ports under way at many hosts at once: at most `parallel` of them over all. Each host has a prober of its own."""
 
-    Each has `limit` seconds, and none goes on after `until`, a time of the monotonic clock. `report`
-    is called for each port as soon as its outcome is known.
+    def __init__(self, parallel: int) -> None:
+        self.selector = selectors.DefaultSelector()
+        if wake.fd >= 0:
+            self.selector.register(wake.fd, selectors.EVENT_READ)
+        self._parallel = parallel
+        self._at_work: dict[Prober, None] = {}
+
+    def run(self, work: Iterable[tuple[Prober, int]]) -> None:
+        """Probe every port with its prober, in this order; returns when each has been reported."""
+        waiting = iter(work)
+        coming = next(waiting, None)
+        while coming is not None or self._at_work:
+            coming = self._begin(coming, waiting)
+            if self._busy():
+                self._wait()
+            self._let_go(None if coming is None else coming[0])
+
+    def _begin(self, coming: tuple[Prober, int] | None, waiting: Iterator[tuple[Prober, int]]) -> Any:
+        """Begin as many as may be under way; gives the one that comes next."""
+        busy = self._busy()
+        while coming is not None and busy < self._parallel:
+            prober, port = coming
+            self._at_work[prober] = None
+            before = prober.busy()
+            prober.begin(port)
+            busy += prober.busy() - before
+            coming = next(waiting, None)
+            if coming is not None and coming[0] is not prober:
+                prober.rest()
+                if not prober.busy():
+                    del self._at_work[prober]
+        return coming
+
+    def _busy(self) -> int:
+        return sum(prober.busy() for prober in self._at_work)
+
+    def _wait(self) -> None:
+        event = min(prober.next_event() for prober in self._at_work if prober.busy())
+        patience = min(event - time.monotonic(), wake.LONGEST_WAIT)
+        for key, _ in self.selector.select(max(0.0, patience)):
+            if key.data is not None:
+                prober, port = key.data
+                prober.ready(key.fileobj, port)
+        now = time.monotonic()
+        for prober in self._at_work:
+            prober.look_at_the_clock(now)
+
+    def _let_go(self, needed: Prober | None) -> None:
+        """Hosts that are done keep no socket, for there may be tens of thousands of them."""
+        for prober in [each for each in self._at_work if each is not needed and not each.busy()]:
+            prober.rest()
+            del self._at_work[prober]
+
+    def close(self) -> None:
+        """Close what is open still; a crowd can run several times before."""
+        for prober in self._at_work:
+            prober.drop_all()
+        self._at_work.clear()
+        self.selector.close()
+
+
+class Prober:
+    """Probes ports at the addresses of one host, in a crowd that others may belong to.
+
+    Each port has `limit` seconds, and none goes on after `until`, a time of the monotonic clock. `report`
+    is called for each port as soon as its outcome is known. Without a `crowd` it makes one of its own, of
+    at most `parallel` ports.
     """
 
     def __init__(
@@ -54,42 +119,49 @@ class Prober:
         *,
         limit: float,
         until: float = float("inf"),
-        parallel: int,
+        parallel: int = 1,
         report: Callable[[Outcome], None],
+        crowd: Crowd | None = None,
     ) -> None:
         self.addresses = addresses
         self.open_socket = open_socket
         self.limit = limit
         self.report = report
         self._until = until
-        self._parallel = parallel
-        self.selector = selectors.DefaultSelector()
-        if wake.fd >= 0:
-            self.selector.register(wake.fd, selectors.EVENT_READ)
+        self._crowd = crowd or Crowd(parallel)
+        self.selector = self._crowd.selector
 
     def run(self, ports: Iterable[int]) -> None:
         """Probe them all, in this order; returns when each has been reported."""
-        waiting = deque(ports)
-        while waiting or self.busy():
-            while waiting and self.busy() < self._parallel:
-                self.begin(waiting.popleft())
-            if self.busy():
-                self._wait()
+        self._crowd.run((self, port) for port in ports)
 
-    def _wait(self) -> None:
-        patience = min(self.next_event() - time.monotonic(), wake.LONGEST_WAIT)
-        for key, _ in self.selector.select(max(0.0, patience)):
-            if key.data is not None:
-                self.ready(key.fileobj, key.data)
-        self.look_at_the_clock(time.monotonic())
+    def close(self) -> None:
+        """Close what is open still, of the whole crowd; a prober can run several times before."""
+        self.drop_all()
+        self._crowd.close()
+
+    def watch(self, sock: socket.socket, events: int, port: Any) -> None:
+        """Let `ready` be called with the port when something happens to the socket."""
+        if sock in self.selector.get_map():
+            self.selector.modify(sock, events, (self, port))
+        else:
+            self.selector.register(sock, events, (self, port))
+
+    def forget(self, sock: socket.socket) -> None:
+        """Close a socket, watched or not."""
+        if sock in self.selector.get_map():
+            self.selector.unregister(sock)
+        sock.close()
 
     def deadline(self) -> float:
         """When the time of a port that begins now is over."""
         return min(time.monotonic() + self.limit, self._until)
 
-    def close(self) -> None:
-        """Close what is open still; a prober can run several times before."""
-        self.selector.close()
+    def rest(self) -> None:
+        """Close what is kept for a next port."""
+
+    def drop_all(self) -> None:
+        """Close the sockets of every port, and what is kept."""
 
     def busy(self) -> int:
         """How many ports are under way."""

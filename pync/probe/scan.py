@@ -6,34 +6,39 @@ The probing itself is `probe.sweep`'s and `probe.udp_probe`'s. Waiting until a p
 
 from __future__ import annotations
 
+import socket
 import time
+from functools import partial
 
-from pync.errors import NETWORK, NO_ANSWER, OK, reason
+from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault, reason
 from pync.net import wake
-from pync.net.dial import connect_limit, opener, remaining
+from pync.net.dial import connect_limit, opener
 from pync.net.race import describe_failure
-from pync.net.resolve import interleave, port_number, resolve, service_name, wanted_family
+from pync.net.resolve import interleave, port_number, resolve, service_name, unix_address, wanted_family
 from pync.probe import forked_sweep
 from pync.probe.outcome import NO_ANSWER as UNANSWERED
 from pync.probe.outcome import OPEN, Outcome
-from pync.probe.prober import descriptor_limit
+from pync.probe.prober import Crowd, descriptor_limit
 from pync.probe.sweep import Sweep
 from pync.probe.udp_probe import UdpSweep
 from pync.wire.probes import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Protocol
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
     from pync.console import Console
+    from pync.net.race import Opener
     from pync.net.resolve import Address
     from pync.options import Options
+    from pync.probe.forked_sweep import ForkedSweep
+    from pync.probe.prober import Prober
     from pync.wire.address import Target
 
-    class Prober(Protocol):
-        def run(self, ports: list[int]) -> None: ...
-        def close(self) -> None: ...
+    Report = Callable[[Outcome], None]
+    Seen = Callable[[Target, Outcome], None]
+    Unknown = Callable[[Target, NameFault], None]
 
 
 #: Seconds for each port, and ports at once, unless the command line says otherwise.
@@ -45,70 +50,135 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
     """Probe the ports of each target and show what they are; returns the exit code.
 
     Raises:
-        Fault: a name does not resolve, or a port is none.
+        Fault: a name does not resolve, or a port is none. Nothing has been probed then.
     """
-    started = time.monotonic()
     states: set[str] = set()
 
-    def seen(host: str, outcome: Outcome) -> None:
+    def seen(target: Target, outcome: Outcome) -> None:
         states.add(outcome.state)
-        show(host, outcome, options, console)
+        show(target.name, outcome, options, console)
 
-    for target in targets:
-        probe(target, options, seen, remaining(options, started))
+    def unknown(target: Target, fault: NameFault) -> None:
+        raise fault
+
+    probe(targets, options, seen, unknown, options.total_timeout)
     if OPEN in states:
         return OK
     return NO_ANSWER if UNANSWERED in states else NETWORK
 
 
-def probe(target: Target, options: Options, seen: Callable[[str, Outcome], None], limit: float | None = None) -> None:
-    """Probe the ports of one target; `seen` is called for each, in their order.
+class _Host:
+    """A target whose name is resolved: its addresses, and its ports in the order to probe and to show them."""
 
-    `limit` is what is left of --wait or --total-timeout, in seconds, for all of them together.
+    __slots__ = ("addresses", "ports", "target")
+
+    def __init__(self, target: Target, addresses: list[Address], ports: list[int]) -> None:
+        self.target = target
+        self.addresses = addresses
+        self.ports = ports
+
+
+def probe(targets: list[Target], options: Options, seen: Seen, unknown: Unknown, limit: float | None = None) -> None:
+    """Probe the ports of all targets together; `seen` is called for each port, in their order.
+
+    `unknown` is told of names that do not resolve. `limit` is what is left of --wait or --total-timeout, in
+    seconds, for all of them together.
     """
-    host = target.host
-    assert host is not None
-    ports = _numbers(target, options)
-    addresses = _addresses(host, options)
-    in_order = _InOrder(ports, lambda outcome: seen(host, outcome))
     until = float("inf") if limit is None else time.monotonic() + limit
-    prober = _prober(addresses, ports, options, until, in_order.add)
+    hosts = _known_hosts(targets, options, unknown)
+    if len(hosts) == 1 and options.interval is None:
+        _probe_host(hosts[0], options, seen, until)
+    elif hosts:
+        _probe_hosts(hosts, options, seen, until)
+
+
+def _known_hosts(targets: list[Target], options: Options, unknown: Unknown) -> list[_Host]:
+    """The targets whose names resolve, each name resolved once whatever the number of its ports."""
+    numbers: dict[int, list[int]] = {}  # targets of one block share their list of ports
+    hosts = []
+    for target in targets:
+        if id(target.ports) not in numbers:
+            numbers[id(target.ports)] = [0] if target.path is not None else _numbers(target, options)
+        try:
+            addresses = _addresses(target, options)
+        except NameFault as fault:
+            unknown(target, fault)
+            continue
+        hosts.append(_Host(target, addresses, numbers[id(target.ports)]))
+    return hosts
+
+
+def _probe_host(host: _Host, options: Options, seen: Seen, until: float) -> None:
+    """All ports of the only host; many of them in two processes."""
+    report = partial(_InOrder([host], seen).add, host)
+
+    def half(report: Report) -> Sweep:
+        parallel = max(1, _parallel([host], options) // 2)
+        return Sweep(host.addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report)
+
+    prober: ForkedSweep | Prober
+    if not options.udp and not options.banner and forked_sweep.pays_off(host.ports):
+        seconds, open_socket = _seconds(options), _opener(host, options)
+        prober = forked_sweep.ForkedSweep(host.addresses, half, report)
+    else:
+        prober = _prober(host, options, until, report, parallel=_parallel([host], options))
     try:
-        if options.interval is None:
-            prober.run(ports)
-        else:
-            _one_by_one(prober, ports, options.interval)
+        prober.run(host.ports)
     finally:
         prober.close()
 
 
-def _prober(
-    addresses: list[Address], ports: list[int], options: Options, until: float, report: Callable[[Outcome], None]
-) -> Prober:
-    seconds = connect_limit(options) or LIMIT
-    open_socket = opener(options, addresses)
-    sockets = (options.parallel or PARALLEL) * len(addresses)
-    parallel = max(1, descriptor_limit(sockets) // len(addresses))
-    if options.udp:
-        return UdpSweep(addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report)
+def _probe_hosts(hosts: list[_Host], options: Options, seen: Seen, until: float) -> None:
+    """Many hosts side by side; with -i one port of all after the other, with a pause between them."""
+    order = _InOrder(hosts, seen)
+    crowd = Crowd(_parallel(hosts, options))
 
-    def sweep_of(parallel: int, report: Callable[[Outcome], None]) -> Sweep:
-        return Sweep(
-            addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report, banner=options.banner
-        )
+    def work() -> Iterator[tuple[Prober, int]]:
+        for host in hosts:
+            prober = _prober(host, options, until, partial(order.add, host), crowd=crowd)
+            yield from ((prober, port) for port in host.ports)
 
-    if options.interval is None and not options.banner and forked_sweep.pays_off(ports):
-        half = max(1, parallel // 2)
-        return forked_sweep.ForkedSweep(addresses, lambda told: sweep_of(half, told), report)
-    return sweep_of(parallel, report)
+    try:
+        if options.interval is None:
+            crowd.run(work())
+            return
+        for number, each in enumerate(work()):
+            if number:
+                wake.sleep(options.interval)
+            crowd.run([each])
+    finally:
+        crowd.close()
 
 
-def _one_by_one(prober: Prober, ports: list[int], interval: float) -> None:
-    """With -i: the next port a pause after the one before is known."""
-    for number, port in enumerate(ports):
-        if number:
-            wake.sleep(interval)
-        prober.run([port])
+def _prober(host: _Host, options: Options, until: float, report: Report, **of_crowd: Any) -> Prober:
+    open_socket, seconds = _opener(host, options), _seconds(options)
+    if options.udp and host.target.path is None:
+        return UdpSweep(host.addresses, open_socket, limit=seconds, until=until, report=report, **of_crowd)
+    return Sweep(
+        host.addresses, open_socket, limit=seconds, until=until, report=report, banner=options.banner, **of_crowd
+    )
+
+
+def _seconds(options: Options) -> float:
+    """The time of each port."""
+    return connect_limit(options) or LIMIT
+
+
+def _parallel(hosts: list[_Host], options: Options) -> int:
+    """How many ports are probed at once, given that each takes a socket for each address of its host."""
+    most = max(len(host.addresses) for host in hosts)
+    return max(1, descriptor_limit((options.parallel or PARALLEL) * most) // most)
+
+
+def _opener(host: _Host, options: Options) -> Opener:
+    return opener(options, host.addresses) if host.target.path is None else unix_opener
+
+
+def unix_opener(address: Address) -> socket.socket:
+    """A socket that is to be connected to a path and needs nothing else."""
+    sock = socket.socket(address.family, address.type)
+    sock.setblocking(False)
+    return sock
 
 
 def _numbers(target: Target, options: Options) -> list[int]:
@@ -122,26 +192,29 @@ def _numbers(target: Target, options: Options) -> list[int]:
     return ports
 
 
-def _addresses(host: str, options: Options) -> list[Address]:
-    """The name is resolved once, whatever the number of ports."""
-    found = resolve(host, 0, family=wanted_family(options), datagram=options.udp, numeric=options.nodns)
+def _addresses(target: Target, options: Options) -> list[Address]:
+    if target.path is not None:
+        if options.source is not None:
+            raise UsageFault("-s/--source does not go with -z/--zero and a path")
+        return [unix_address(target.path, options.udp)]
+    found = resolve(target.host, 0, family=wanted_family(options), datagram=options.udp, numeric=options.nodns)
     return interleave(found)
 
 
 class _InOrder:
-    """Passes outcomes on in the order of the ports: what is known early waits for those before it."""
+    """Passes outcomes on in the order of hosts and ports: what is known early waits for those before it."""
 
-    def __init__(self, ports: list[int], pass_on: Callable[[Outcome], None]) -> None:
-        self._ports = iter(ports)
-        self._next = next(self._ports, None)
+    def __init__(self, hosts: list[_Host], pass_on: Seen) -> None:
+        self._places = ((host, port) for host in hosts for port in host.ports)
+        self._next = next(self._places, None)
         self._pass_on = pass_on
-        self._early: dict[int, Outcome] = {}
+        self._early: dict[tuple[_Host, int], Outcome] = {}
 
-    def add(self, outcome: Outcome) -> None:
-        self._early[outcome.port] = outcome
+    def add(self, host: _Host, outcome: Outcome) -> None:
+        self._early[host, outcome.port] = outcome
         while self._next is not None and self._next in self._early:
-            self._pass_on(self._early.pop(self._next))
-            self._next = next(self._ports, None)
+            self._pass_on(self._next[0].target, self._early.pop(self._next))
+            self._next = next(self._places, None)
 
 
 def show(host: str, outcome: Outcome, options: Options, console: Console) -> None:
@@ -163,6 +236,8 @@ def failures(host: str, outcome: Outcome) -> list[str]:
 
 
 def _success(host: str, outcome: Outcome) -> str:
+    if outcome.address.family == socket.AF_UNIX:
+        return f"Connection to {outcome.address.host} succeeded! {printable(outcome.banner)}".rstrip()
     protocol = outcome.address.protocol
     service = service_name(outcome.port, protocol)
     text = f"Connection to {host} {outcome.port} port [{protocol}/{service}] succeeded!"
@@ -173,15 +248,17 @@ def _print_object(host: str, outcome: Outcome, console: Console) -> None:
     """One line of JSON; the keys are described in the man page."""
     import json
 
-    service = service_name(outcome.port, outcome.address.protocol)
+    unix = outcome.address.family == socket.AF_UNIX
+    protocol = outcome.address.protocol
+    service = "*" if unix else service_name(outcome.port, protocol)
     reasons = {address.host: reason(error) for address, error in outcome.failures}
     console.print(
         json.dumps(
             {
                 "host": host,
                 "address": outcome.address.host,
-                "port": outcome.port,
-                "protocol": outcome.address.protocol,
+                "port": None if unix else outcome.port,
+                "protocol": protocol,
                 "service": None if service == "*" else service,
                 "state": outcome.state,
                 "errors": reasons,

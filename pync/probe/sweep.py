@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: How long a service may take to say its first line (--banner), in seconds.
 BANNER_TIME = 1.0
 BANNER_SIZE = 1024
+#: How long until a path whose queue is full is asked again, in seconds.
+QUEUE_DELAY = 0.05
 
 
 class _Port:
@@ -106,9 +108,14 @@ class Sweep(Prober):
         if sock is None:
             port.failures.append((address, OSError(code, os.strerror(code))))
             return False
+        if code == errno.EAGAIN:  # the queue of a path is full (unix(7)): asked again until its time is over
+            self._spare[address.family] = sock
+            port.untried.append(address)
+            port.next_start = time.monotonic() + QUEUE_DELAY
+            return True
         port.under_way[sock] = address
         if code == errno.EINPROGRESS:
-            self.selector.register(sock, selectors.EVENT_WRITE, port)
+            self.watch(sock, selectors.EVENT_WRITE, port)
             return True
         if code in (0, errno.EISCONN):
             return self._answered(port, sock)
@@ -132,18 +139,12 @@ class Sweep(Prober):
         self._drop_others(port, sock)
         del self._active[port.number]
         if self._banner:
-            self._listen_to(sock, port)
+            self.watch(sock, selectors.EVENT_READ, port)
             self._listening[sock] = (result, time.monotonic() + BANNER_TIME)
             return True
-        self._forget(sock)
+        self.forget(sock)
         self.report(result)
         return True
-
-    def _listen_to(self, sock: socket.socket, port: _Port) -> None:
-        if sock in self.selector.get_map():
-            self.selector.modify(sock, selectors.EVENT_READ, port)
-        else:
-            self.selector.register(sock, selectors.EVENT_READ, port)
 
     def _heard(self, sock: socket.socket) -> None:
         """A piece of the banner has come; a line, or the end of data, completes it."""
@@ -160,12 +161,12 @@ class Sweep(Prober):
 
     def _end_banner(self, sock: socket.socket) -> None:
         result, _ = self._listening.pop(sock)
-        self._forget(sock)
+        self.forget(sock)
         self.report(result)
 
     def _failed(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         address = port.under_way.pop(sock)
-        self._forget(sock)
+        self.forget(sock)
         port.failures.append((address, error))
 
     def look_at_the_clock(self, now: float) -> None:
@@ -197,18 +198,21 @@ class Sweep(Prober):
     def _drop_others(self, port: _Port, winner: socket.socket | None) -> None:
         for sock in port.under_way:
             if sock is not winner:
-                self._forget(sock)
+                self.forget(sock)
         port.under_way.clear()  # an event of theirs may be at hand already
 
-    def _forget(self, sock: socket.socket) -> None:
-        if sock in self.selector.get_map():
-            self.selector.unregister(sock)
-        sock.close()
+    def rest(self) -> None:
+        """Close the sockets that are kept for a next port."""
+        for sock in self._spare.values():
+            sock.close()
+        self._spare.clear()
 
-    def close(self) -> None:
-        """Close what is open still; a sweep can run several times before."""
+    def drop_all(self) -> None:
+        """Close the sockets of every port, and those that are kept."""
         for port in self._active.values():
             self._drop_others(port, None)
-        for sock in [*self._listening, *self._spare.values()]:
-            sock.close()
-        super().close()
+        for sock in self._listening:
+            self.forget(sock)
+        self._active.clear()
+        self._listening.clear()
+        self.rest()

@@ -50,11 +50,11 @@ class UdpSweep(Prober):
     def busy(self) -> int:
         return len(self._active)
 
-    def close(self) -> None:
-        """Close what is open still; a sweep can run several times before."""
+    def drop_all(self) -> None:
+        """Close the sockets of every port."""
         for port in self._active.values():
             self._drop(port)
-        super().close()
+        self._active.clear()
 
     def begin(self, number: int) -> None:
         """Ask the port at every address."""
@@ -82,7 +82,7 @@ class UdpSweep(Prober):
             port.failures.append((address, error))
             return
         port.sockets[sock] = address
-        self.selector.register(sock, selectors.EVENT_READ, port)
+        self.watch(sock, selectors.EVENT_READ, port)
 
     def _ask(self, port: _Port) -> None:
         port.asked += 1
@@ -121,8 +121,7 @@ class UdpSweep(Prober):
     def _refused(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         """One address is out; the port is when all are."""
         address = port.sockets.pop(sock)
-        self.selector.unregister(sock)
-        sock.close()
+        self.forget(sock)
         port.failures.append((address, error))
         if not port.sockets and port.number in self._active:
             self._end(port, self._failed(port))
@@ -142,8 +141,7 @@ class UdpSweep(Prober):
 
     def _drop(self, port: _Port) -> None:
         for sock in port.sockets:
-            self.selector.unregister(sock)
-            sock.close()
+            self.forget(sock)
         port.sockets.clear()  # an event of theirs may be at hand already
 
     def next_event(self) -> float:

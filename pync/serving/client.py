@@ -60,7 +60,7 @@ def joiner(options: Options, console: Console) -> Relay | Programs:
 def _one_path(path: str, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
     own = BoundPath()
     try:
-        sock, address = dial_unix(path, options, own)
+        sock, address = _reach_path(path, options, own, console)
         return relay.run(sock, announce(path, address, console), total=remaining(options, started))
     finally:
         own.remove()
@@ -98,6 +98,15 @@ def _reach(host: str, port: int | str, options: Options, console: Console) -> tu
     from pync.probe.patience import dial_patiently
 
     return dial_patiently(host, port, options, console)
+
+
+def _reach_path(path: str, options: Options, own: BoundPath, console: Console) -> tuple[socket.socket, Address]:
+    """The same for a path."""
+    if options.wait is None and options.retry is None:
+        return dial_unix(path, options, own)
+    from pync.probe.patience import dial_unix_patiently
+
+    return dial_unix_patiently(path, options, own, console)
 
 
 def announce(host: str, address: Address, console: Console) -> str:

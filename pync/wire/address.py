@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pync.options import Options
 
 HIGHEST_PORT = 65535
+#: As many as an IPv4 network of 16 bits has: more of them are rather a mistake than a wish.
+MOST_HOSTS = 1 << 16
+#: Of these an address consists, in whatever family it is.
+IP_LETTERS = frozenset("0123456789abcdefABCDEF.:")
 
 
 class Target:
@@ -28,17 +32,88 @@ class Target:
         self.ports = ports or []
         self.path = path
 
+    @property
+    def name(self) -> str:
+        """What the messages call it."""
+        return self.path or self.host or "*"
+
 
 def targets(options: Options) -> list[Target]:
-    """What the operands of a probe name: a target, or several written HOST:PORT.
+    """What the operands of a probe name: one target for each host, several of them, or unix paths.
+
+    Hosts are written `host`, `host,host` or as a block `192.0.2.0/24`, in front of the ports or as HOST:PORT.
 
     Raises:
-        UsageFault: as `target`.
+        UsageFault: as `target`, and for a block that is none or too large.
     """
-    pairs = [split_host_port(word) for word in options.words]
-    if len(pairs) < 2 or any(len(pair) < 2 for pair in pairs):
-        return [target(options)]
-    return [Target(strip_brackets(host), parse_ports(port)) for host, port in pairs]
+    words = options.words
+    if options.unix:
+        return [Target(path=_path([word])) for word in words] or [target(options)]
+    wholes = [_whole(word) for word in words]
+    path = next((whole[0].path for whole in wholes if whole and whole[0].path is not None), None)
+    if words and None not in wholes:
+        found = [target for whole in wholes for target in whole or ()]
+    elif path is not None:
+        raise UsageFault(f"'{path}' is a path: beside it stand paths and HOST:PORT words")
+    else:
+        ports = _connect_target(words).ports
+        found = _hosts(words[0], ports)
+    return _bounded(found)
+
+
+def _whole(word: str) -> list[Target] | None:
+    """The targets of a word that needs no further one: a path, or HOST:PORT."""
+    path = _probed_path(word)
+    if path is not None:
+        return [Target(path=_path([path]))]
+    pair = split_host_port(word)
+    return _hosts(pair[0], parse_ports(pair[1])) if len(pair) == 2 else None
+
+
+def _probed_path(word: str) -> str | None:
+    """The path in `unix:PATH`, or in a word with a slash that no block of addresses has; else None."""
+    if word.startswith("unix:"):
+        return word.removeprefix("unix:")
+    hosts = split_host_port(word)[0].split(",")
+    return word if any("/" in host and not _is_block(host) for host in hosts) else None
+
+
+def _is_block(host: str) -> bool:
+    """Whether it has the form of `192.0.2.0/24`, and not of a path."""
+    address, slash, bits = strip_brackets(host).partition("/") if host else ("", "", "")
+    written = bool(address) and (address[0].isalnum() or address.startswith(":"))
+    return bool(slash) and written and set(address) <= IP_LETTERS and not {".", ":"}.isdisjoint(address) and bits != ""
+
+
+def _hosts(word: str, ports: list[int | str]) -> list[Target]:
+    """A target for each host of a list. They share the list of ports: there may be tens of thousands of them."""
+    found: list[Target] = []
+    for part in word.split(","):
+        host = strip_brackets(part)
+        found += [Target(each, ports) for each in (_addresses_of(host) if _is_block(host) else [host])]
+        _bounded(found)
+    return found
+
+
+def _bounded(found: list[Target]) -> list[Target]:
+    if len(found) > MOST_HOSTS:
+        raise UsageFault(f"more than {MOST_HOSTS} hosts: so many are not probed in one run")
+    return found
+
+
+def _addresses_of(block: str) -> list[str]:
+    """Every address of a block; bits of a host behind the prefix are passed over, as by nmap(1)."""
+    from ipaddress import ip_network
+
+    try:
+        network = ip_network(block, strict=False)
+    except ValueError:
+        raise UsageFault(f"'{block}' is no block of addresses: write 192.0.2.0/24 or 2001:db8::/120") from None
+    if network.num_addresses > MOST_HOSTS:
+        raise UsageFault(
+            f"'{block}' has {network.num_addresses} addresses, and at most {MOST_HOSTS} are probed in one run (a /16)"
+        )
+    return [str(address) for address in network]
 
 
 def target(options: Options) -> Target:

@@ -251,6 +251,101 @@ def test_without_epoll_and_poll_the_same_is_found(open_port: int, closed_port: i
         assert probe.messages == [success(open_port), refusal(closed_port)]
 
 
+# --- unix paths
+
+
+@contextlib.contextmanager
+def listening_at(path: str, kind: int = socket.SOCK_STREAM, backlog: int = 8) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, kind) as sock:
+        sock.bind(f"\0{path[1:]}" if path.startswith("@") else path)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(backlog)
+        yield sock
+
+
+def test_a_path_is_open_stale_or_missing_and_words_of_several_kinds_go_together(tmp_path: Path, open_port: int) -> None:
+    there, stale, missing = (str(tmp_path / name) for name in ("there", "stale", "missing"))
+    with listening_at(stale):
+        pass
+    with listening_at(there), listening_at("@pync-probe"):
+        opened = f"Connection to {there} succeeded!"
+        assert run_pync("-z", "-U", there) == (0, b"", [opened])
+        assert run_pync("-z", there) == (0, b"", [opened])
+        assert run_pync("-z", "unix:@pync-probe") == (0, b"", ["Connection to @pync-probe succeeded!"])
+        assert run_pync("-zv", "-U", missing, stale, there) == (
+            0,
+            b"",
+            [
+                f"pync: connect to {missing} failed: No such file or directory",
+                f"pync: connect to {stale} failed: Connection refused",
+                opened,
+            ],
+        )
+        words = [f"unix:{there}", f"127.0.0.1:{open_port}"]
+        assert run_pync("-z", *words) == (0, b"", [opened, success(open_port)])
+    assert run_pync("-z", "-U", missing, stale) == (1, b"", [])
+
+
+def test_a_path_of_datagrams_is_probed_without_sending_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with listening_at(path, socket.SOCK_DGRAM) as sock:
+        code, output, lines = run_pync("-zuU", "--json", path)
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)
+    assert (code, lines) == (0, [])
+    found = json.loads(output)
+    assert (found["host"], found["port"], found["protocol"], found["state"]) == (path, None, "unix-dgram", "open")
+
+
+def test_a_path_whose_queue_is_full_is_asked_again_until_its_time_is_over(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with listening_at(path, backlog=0), contextlib.ExitStack() as stack:
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket(socket.AF_UNIX))
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(path)
+        started = time.monotonic()
+        assert run_pync("-zv", "-w", "300ms", "-U", path) == (
+            1, b"", [f"pync: connect to {path} failed: Connection timed out"]
+        )  # fmt: skip
+        assert time.monotonic() - started >= 0.3
+
+
+# --- several hosts
+
+
+def test_a_list_of_hosts_and_a_block_are_probed_side_by_side_and_told_in_their_order() -> None:
+    with row_of_ports(2, 0) as (first, [opened]), bound("127.0.0.10", opened, listening=True):
+        code, output, lines = run_pync("-z", "--json", "127.0.0.1,127.0.0.9/29", f"{first},{first + 1}")
+        found = [json.loads(line) for line in output.splitlines()]
+        hosts = ["127.0.0.1", *[f"127.0.0.{last}" for last in range(8, 16)]]
+        assert [(each["host"], each["port"]) for each in found] == [
+            (host, port) for host in hosts for port in (first, first + 1)
+        ]
+        assert {each["host"] for each in found if each["state"] == "open"} == {"127.0.0.1", "127.0.0.10"}
+        assert (code, lines) == (0, [])
+        words = [f"127.0.0.8/30:{opened}", f"127.0.0.1:{opened}"]
+        assert run_pync("-z", *words) == (0, b"", [success(opened, "127.0.0.10"), success(opened)])
+
+
+def test_silent_hosts_cost_their_time_once_and_few_descriptors_are_enough() -> None:
+    """Ten listeners whose queues are full, one after another 5 s."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=0))
+        port = server.getsockname()[1]
+        for _ in range(8):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        started = time.monotonic()
+        code, _, lines = run_pync("-zv", "-w", "500ms", "127.0.0.16/28", str(port), preexec_fn=few_descriptors)
+        assert time.monotonic() - started < 16 * 0.5 / 2
+    assert code == 1
+    assert [line.split()[3] for line in lines] == [f"127.0.0.{last}" for last in range(16, 32)]
+
+
 # --- what a probe leaves alone
 
 
@@ -468,7 +563,14 @@ def may_bind(host: str, port: int) -> bool:
     "words",
     [
         ["-z", "-l", "127.0.0.1", "0"],
-        ["-z", "-U", "path"],
+        ["-z", "-U"],
+        ["-z", "-U", "-s", "own", "path"],
+        ["-z", "unix:"],
+        ["-z", "./path", "80"],
+        ["-z", "127.0.0.1", "80", "unix:path"],
+        ["-z", "127.0.0.0/8", "80"],
+        ["-z", "127.0.0.0/33:80"],
+        ["-z", "127.0.0.1,", "80"],
         ["--banner", "127.0.0.1", "1"],
         ["--parallel", "5", "127.0.0.1", "1"],
         ["-zu", "--banner", "127.0.0.1", "1"],
@@ -477,7 +579,7 @@ def may_bind(host: str, port: int) -> bool:
         ["-u", "--retry", "3", "127.0.0.1", "1"],
         ["-l", "--wait", "5", "0"],
         ["-l", "--retry", "5", "0"],
-        ["-U", "--wait", "5", "path"],
+        ["-u", "-U", "--wait", "5", "path"],
         ["-u", "--wait", "5", "127.0.0.1", "1"],
         ["--until-closed", "127.0.0.1", "1"],
         ["-z", "--until-closed", "127.0.0.1", "1"],

@@ -133,7 +133,50 @@ def test_a_udp_port_that_never_answers_gives_exit_code_3(udp_server: socket.sock
     assert all("succeeded" not in line for line in lines)
 
 
+@pytest.mark.parametrize("words", [["-U", "{0}"], ["{0}"], ["unix:{0}", "127.0.0.1:{1}"]], ids=" ".join)
+def test_a_path_that_appears_while_we_wait_gives_exit_code_0(
+    words: list[str], server: socket.socket, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "socket")
+    argv = [word.format(path, port_of(server)) for word in words]
+    with pync("-zv", "--wait", "1m", *argv) as waiting, socket.socket(socket.AF_UNIX) as coming:
+        waiting.wait_for("No such file or directory; waiting$")
+        coming.bind(path)
+        waiting.wait_for("Connection refused; waiting$")
+        coming.listen()
+        assert waiting.finish() == (0, b"")
+        assert f"Connection to {path} succeeded!" in waiting.messages
+
+
+def test_the_end_of_the_listener_at_a_path_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        code, _, lines = run_pync("--until-closed", "--wait", "300ms", "-U", path)
+        assert (code, lines) == (3, [f"pync: {path}: still open", "pync: still open after 0.3 s: timed out"])
+        with pync("--until-closed", "--wait", "1m", "-U", path) as waiting:
+            server.accept()[0].close()
+            server.close()
+            assert waiting.finish() == (0, b"")
+
+
 # --- --wait with a session
+
+
+@pytest.mark.parametrize("option", [["--wait", "1m"], ["--retry", "9"]], ids=" ".join)
+def test_a_session_over_a_path_starts_when_its_listener_does(option: list[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with pync("-v", *option, "-U", path) as waiting, socket.socket(socket.AF_UNIX) as coming:
+        coming.settimeout(PATIENCE)
+        waiting.stdin.write(b"written before")
+        waiting.stdin.close()
+        waiting.wait_for("No such file or directory; (waiting|trying again in 1 s)$")
+        coming.bind(path)
+        coming.listen()
+        with accepted(coming) as connection:
+            assert receive_all(connection) == b"written before"
+        assert waiting.finish() == (0, b"")
 
 
 def test_a_session_starts_when_the_listener_does_and_input_that_was_written_before_is_delivered_whole(

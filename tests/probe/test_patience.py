@@ -249,25 +249,30 @@ class Probing:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: Clock, script: Callable[[int, int], Any]) -> None:
         self._script = script
         self._clock = clock
-        self.rounds: list[tuple[str | None, list[int | str]]] = []
+        self.rounds: list[list[tuple[str | None, list[int | str]]]] = []
         self.limits: list[float | None] = []
         self.took = 0.0
         monkeypatch.setattr(patience, "probe", self)
         monkeypatch.setattr(scan, "service_name", lambda port, protocol: "*")
 
-    def __call__(self, target: Target, options: Options, seen: Any, limit: float | None = None) -> None:
-        self.rounds.append((target.host, list(target.ports)))
+    def __call__(
+        self, targets: list[Target], options: Options, seen: Any, unknown: Any, limit: float | None = None
+    ) -> None:
+        self.rounds.append([(target.host, list(target.ports)) for target in targets])
         self.limits.append(limit)
         self._clock.now += self.took
-        for port in list(target.ports):
+        for target, port in [(each, port) for each in targets for port in each.ports]:
             assert isinstance(port, int)
             state = self._script(len(self.rounds), port)
+            if isinstance(state, NameFault):
+                unknown(target, state)
+                continue
             if isinstance(state, Fault):
                 raise state
             address = Address(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", port))
             code = {REFUSED: errno.ECONNREFUSED, TIMED_OUT: errno.ETIMEDOUT}.get(state)
             seen(
-                target.host,
+                target,
                 Outcome(port, state, address, [(address, OSError(code, os.strerror(code)))] if code else []),
             )
 
@@ -288,7 +293,7 @@ def test_ports_are_probed_until_all_are_open_and_those_that_are_open_only_once(
     probing = Probing(monkeypatch, clock, lambda turn, port: OPEN if turn >= port else REFUSED)
     code, lines = waited(Target("127.0.0.1", [4, 1, 3]), wait=60.0)
     assert (code, lines) == (OK, [success("127.0.0.1", port) for port in (1, 3, 4)])
-    assert [ports for _, ports in probing.rounds] == [[4, 1, 3], [4, 3], [4, 3], [4]]
+    assert [ports for [(_, ports)] in probing.rounds] == [[4, 1, 3], [4, 3], [4, 3], [4]]
     assert clock.slept[0] == 0.05
     assert clock.slept == sorted(clock.slept)
 
@@ -297,7 +302,8 @@ def test_every_target_is_waited_for(clock: Clock, monkeypatch: pytest.MonkeyPatc
     probing = Probing(monkeypatch, clock, lambda turn, port: OPEN if turn >= port else REFUSED)
     code, lines = waited(Target("127.0.0.1", [1]), Target("127.0.0.2", [4]), wait=60.0)
     assert (code, lines) == (OK, [success("127.0.0.1", 1), success("127.0.0.2", 4)])
-    assert [host for host, _ in probing.rounds] == ["127.0.0.1", "127.0.0.2", "127.0.0.2", "127.0.0.2"]
+    asked = [[host for host, _ in pairs] for pairs in probing.rounds]
+    assert asked == [["127.0.0.1", "127.0.0.2"], ["127.0.0.2"], ["127.0.0.2"], ["127.0.0.2"]]
 
 
 def test_when_the_time_is_over_the_last_cause_of_each_is_named(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,10 +367,10 @@ def test_what_stays_open_is_named_when_the_time_is_over(clock: Clock, monkeypatc
 def test_what_stays_open_at_one_address_is_not_told_by_the_refusal_of_another(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def probe(target: Target, options: Options, seen: Any, limit: float | None = None) -> None:
+    def probe(targets: list[Target], options: Options, seen: Any, unknown: Any, limit: float) -> None:
         six = Address(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 80, 0, 0))
         refused_there: list[Failure] = [(six, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))]
-        seen(target.host, Outcome(80, OPEN, ADDRESS, refused_there))
+        seen(targets[0], Outcome(80, OPEN, ADDRESS, refused_there))
 
     monkeypatch.setattr(patience, "probe", probe)
     _, lines = waited(Target("host", [80]), wait=1.0, until_closed=True)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from pync.net.resolve import Address
 from pync.probe.outcome import TIMED_OUT, Outcome, at_port
-from pync.probe.prober import Prober
+from pync.probe.prober import Crowd, Prober
 from tests.running import run_pync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 HOST = Address(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
 
@@ -59,6 +59,30 @@ def test_each_port_is_begun_in_its_order_and_reported_once(ports: list[int], par
     assert prober.begun == ports
     assert sorted(outcome.port for outcome in outcomes) == sorted(ports)
     assert prober.most <= parallel
+
+
+@given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 5))
+def test_a_crowd_has_so_many_ports_under_way_over_all_its_hosts_and_lets_go_of_those_that_are_done(
+    counts: list[int], parallel: int
+) -> None:
+    outcomes: list[Outcome] = []
+    crowd = Crowd(parallel)
+    hosts: list[Silent] = []
+    most = 0
+
+    def work() -> Iterator[tuple[Prober, int]]:
+        nonlocal most
+        for count in counts:
+            hosts.append(Silent(outcomes.append, limit=0.0001, crowd=crowd))
+            for port in range(count):
+                yield hosts[-1], port
+                most = max(most, sum(host.busy() for host in hosts))
+
+    crowd.run(work())
+    crowd.close()
+    assert [host.begun for host in hosts] == [list(range(count)) for count in counts]
+    assert len(outcomes) == sum(counts)
+    assert most <= parallel
 
 
 def test_none_goes_on_beyond_the_time_of_all() -> None:

@@ -204,6 +204,23 @@ def test_a_probe_has_a_target_or_several_written_as_one_word_each(
 
 
 @pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["/run/x"], ["/run/x"]),
+        (["unix:x"], ["x"]),
+        (["unix:@x", "h:80", "a/5"], ["@x", "h", "a/5"]),
+        (["./5", "fe/7"], ["./5", "fe/7"]),
+        (["a,b", "80"], ["a", "b"]),
+        (["192.0.2.5/31", "80"], ["192.0.2.4", "192.0.2.5"]),
+        (["[2001:db8::/127]:80", "h:80"], ["2001:db8::", "2001:db8::1", "h"]),
+        (["h,192.0.2.7/32:80"], ["h", "192.0.2.7"]),
+    ],
+)
+def test_a_probe_takes_paths_and_lists_and_blocks_of_hosts(words: list[str], expected: list[str]) -> None:
+    assert [found.name for found in targets(Options(words, zero=True))] == expected
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "missing operands"),
@@ -212,6 +229,13 @@ def test_a_probe_has_a_target_or_several_written_as_one_word_each(
         (["h:80", ":81"], "host may not be empty"),
         (["h:80", "i:"], "''"),
         (["h", "i:80"], "'i:80'"),
+        (["./p", "80"], "'./p' is a path"),
+        (["unix:"], "may not be empty"),
+        (["h,", "80"], "host may not be empty"),
+        (["192.0.2.0/33", "80"], "'192.0.2.0/33' is no block"),
+        (["192.0.0.0/15", "80"], "131072 addresses, and at most 65536"),
+        (["192.0.0.0/16,h", "80"], "more than 65536 hosts"),
+        (["192.0.0.0/16:80", "h:80"], "more than 65536 hosts"),
     ],
 )
 def test_the_targets_of_a_probe_are_refused_like_a_single_one(words: list[str], said: str) -> None:
