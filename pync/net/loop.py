@@ -1,4 +1,4 @@
-"""The quick loop: six names of asyncio's event loop over poll(2), without asyncio's start-up time.
+"""The quick loop: six names of asyncio's event loop over epoll(7), without asyncio's start-up time.
 
 `add_reader remove_reader add_writer remove_writer call_at time` mean what they mean in asyncio, so
 that whatever is written against them runs on either. Only waiting and calling back belongs here.
@@ -6,10 +6,12 @@ that whatever is written against them runs on either. Only waiting and calling b
 
 from __future__ import annotations
 
-import selectors
 import time
+from functools import partial
+from heapq import heapify, heappop, heappush
 
 from pync.net import wake
+from pync.net.poller import READ, WRITE, poller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,51 +32,89 @@ if TYPE_CHECKING:
         def time(self) -> float: ...
 
 
+#: Timers that may lie about cancelled before they are swept out.
+MANY_CANCELLED = 64
+
+
 class Timer:
     """A call that is due at a time of the loop's clock."""
 
-    __slots__ = ("_args", "_callback", "_timers", "when")
+    __slots__ = ("_loop", "args", "callback", "when")
 
-    def __init__(self, timers: set[Timer], when: float, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(self, loop: Loop, when: float, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.when = when
-        self._callback = callback
-        self._args = args
-        self._timers = timers
-        timers.add(self)
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+        self._loop = loop
 
     def cancel(self) -> None:
-        self._timers.discard(self)
-
-    def fire(self) -> None:
-        self._timers.discard(self)
-        self._callback(*self._args)
+        if self.callback is not None:
+            self.callback = None
+            self.args = ()
+            self._loop.timer_cancelled()
 
 
 class Loop:
-    """Waits for descriptors and times, and calls back; one thread, level-triggered."""
+    """Waits for descriptors and times, and calls back; one thread, level-triggered.
 
-    def __init__(self) -> None:
-        self._selector = wake.poll_selector()
-        self._timers: set[Timer] = set()
+    `unforeseen` is given what a callback raises and did not catch; without it, `run` raises it.
+    """
+
+    def __init__(self, unforeseen: Callable[[Exception], object] | None = None) -> None:
+        self._poller = poller()
+        self._readers: dict[int, Callable[[], Any]] = {}
+        self._writers: dict[int, Callable[[], Any]] = {}
+        self._removed: set[int] = set()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._made = 0
+        self._cancelled = 0
         self._stopped = False
+        self._unforeseen = unforeseen
+        self.time = time.monotonic
         if wake.fd >= 0:
             self.add_reader(wake.fd, wake.drain)
-        self.time = time.monotonic
 
     def add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> None:
-        self._add(fd, selectors.EVENT_READ, (callback, args))
+        if fd not in self._readers:
+            writing = WRITE if fd in self._writers else 0
+            self._poller.watch(fd, writing, writing | READ)
+        self._readers[fd] = partial(callback, *args) if args else callback
 
     def add_writer(self, fd: int, callback: Callable[..., Any], *args: Any) -> None:
-        self._add(fd, selectors.EVENT_WRITE, (callback, args))
+        if fd not in self._writers:
+            reading = READ if fd in self._readers else 0
+            self._poller.watch(fd, reading, reading | WRITE)
+        self._writers[fd] = partial(callback, *args) if args else callback
 
     def remove_reader(self, fd: int) -> bool:
-        return self._remove(fd, selectors.EVENT_READ)
+        if self._readers.pop(fd, None) is None:
+            return False
+        writing = WRITE if fd in self._writers else 0
+        self._poller.watch(fd, writing | READ, writing)
+        self._removed.add(fd)
+        return True
 
     def remove_writer(self, fd: int) -> bool:
-        return self._remove(fd, selectors.EVENT_WRITE)
+        if self._writers.pop(fd, None) is None:
+            return False
+        reading = READ if fd in self._readers else 0
+        self._poller.watch(fd, reading | WRITE, reading)
+        self._removed.add(fd)
+        return True
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> Timer:
-        return Timer(self._timers, when, callback, args)
+        timer = Timer(self, when, callback, args)
+        self._made += 1
+        heappush(self._timers, (when, self._made, timer))
+        return timer
+
+    def timer_cancelled(self) -> None:
+        """A timer of ours will not fire; once most of them will not, they are swept out."""
+        self._cancelled += 1
+        if self._cancelled > MANY_CANCELLED and self._cancelled * 2 > len(self._timers):
+            self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+            heapify(self._timers)
+            self._cancelled = 0
 
     def stop(self) -> None:
         """Make `run` return once the callbacks at hand are done."""
@@ -88,46 +128,53 @@ class Loop:
 
     def close(self) -> None:
         self._timers.clear()
-        self._selector.close()
+        self._poller.close()
 
     def _turn(self) -> None:
-        for key, events in self._selector.select(self._patience()):
-            for event in (selectors.EVENT_READ, selectors.EVENT_WRITE):
-                # A callback may have taken away what its neighbour was waiting for.
-                if events & event and event in key.data:
-                    callback, args = key.data[event]
-                    callback(*args)
+        ready = self._poller.wait(self._patience())
+        removed, requests = self._removed, wake.requests
+        removed.clear()
+        for fd, events in ready:
+            # A number that a callback of this turn let go may stand for another file by now.
+            if removed and fd in removed:
+                continue
+            try:
+                if events != WRITE and (reader := self._readers.get(fd)) is not None:
+                    reader()
+                if events != READ and (writer := self._writers.get(fd)) is not None and fd not in removed:
+                    writer()
+            except Exception as error:
+                self._failed(error)
+            if requests:  # a signal has come: it does not wait for the rest of the turn
+                wake.drain()
         if self._timers:
             self._fire_timers()
 
+    def _failed(self, error: Exception) -> None:
+        if self._unforeseen is None:
+            raise error
+        self._unforeseen(error)
+
     def _fire_timers(self) -> None:
         now = self.time()
-        for timer in sorted((timer for timer in self._timers if timer.when <= now), key=lambda timer: timer.when):
-            if timer in self._timers:
-                timer.fire()
+        due: list[Timer] = []
+        while self._timers and self._timers[0][0] <= now:
+            due.append(heappop(self._timers)[2])
+        for timer in due:
+            callback, timer.callback = timer.callback, None
+            if callback is None:
+                self._cancelled -= 1
+                continue
+            try:
+                callback(*timer.args)
+            except Exception as error:
+                self._failed(error)
 
     def _patience(self) -> float | None:
-        if not self._timers:
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heappop(timers)
+            self._cancelled -= 1
+        if not timers:
             return None
-        until = min(timer.when for timer in self._timers) - self.time()
-        return min(max(0.0, until), wake.LONGEST_WAIT)
-
-    def _add(self, fd: int, event: int, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> None:
-        key = self._selector.get_map().get(fd)
-        if key is None:
-            self._selector.register(fd, event, {event: call})
-            return
-        key.data[event] = call
-        if not key.events & event:
-            self._selector.modify(fd, key.events | event, key.data)
-
-    def _remove(self, fd: int, event: int) -> bool:
-        key = self._selector.get_map().get(fd)
-        if key is None or not key.events & event:
-            return False
-        del key.data[event]
-        if key.events == event:
-            self._selector.unregister(fd)
-        else:
-            self._selector.modify(fd, key.events & ~event, key.data)
-        return True
+        return min(max(0.0, timers[0][0] - self.time()), wake.LONGEST_WAIT)

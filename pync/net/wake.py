@@ -26,7 +26,8 @@ ENDS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: H
 #: What to watch, readable when a signal has arrived; -1 until it is installed.
 fd = -1
 _writing = -1
-_requests: list[Callable[[], object]] = []
+#: What signals have asked for and a loop has not done yet; the same list always.
+requests: list[Callable[[], object]] = []
 
 
 def poll_selector() -> selectors.BaseSelector:
@@ -43,7 +44,7 @@ def install() -> None:
 
 def renew() -> None:
     """In a fork: a descriptor of our own, and none of what was asked of our parent."""
-    _requests.clear()
+    requests.clear()
     if fd >= 0:
         os.close(fd)
         signal.set_wakeup_fd(-1)
@@ -61,7 +62,7 @@ def _make() -> None:
 
 def _request(callback: Callable[[], object]) -> None:
     """In a signal handler: have it done by the loop. A loop that took the wake-up descriptor over is woken by us."""
-    _requests.append(callback)
+    requests.append(callback)
     try:
         os.write(_writing, b"\0")
     except BlockingIOError:  # it is readable already
@@ -76,8 +77,8 @@ def sleep(seconds: float) -> None:
 def drain() -> None:
     """Forget the signals so far; their handlers have run or are about to. Do what was asked `on` them."""
     _empty()
-    while _requests:
-        _requests.pop(0)()
+    while requests:
+        requests.pop(0)()
 
 
 def _empty() -> None:

@@ -1,4 +1,4 @@
-"""The quick loop means what asyncio's means: every test of the six names runs on both, and on select.
+"""The quick loop means what asyncio's means: every test of the six names runs on both, and on poll and select.
 
 The order of timers, callbacks that take each other away, both directions of one descriptor. What
 flows and sessions make of a loop is tested with them.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from pync.errors import Fault
+from pync.net import wake
 from pync.net.loop import Loop
 
 if TYPE_CHECKING:
@@ -39,20 +40,26 @@ class Asyncio(asyncio.SelectorEventLoop):
         self.run_forever()
 
 
-@pytest.fixture(params=["poll", "select", "asyncio"])
-def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnable]:
-    if request.param == "select":
+def without(monkeypatch: pytest.MonkeyPatch, best: str) -> None:
+    """Take away what is quicker than `best`."""
+    if best != "epoll":
+        monkeypatch.delattr(select, "epoll", raising=False)
+    if best == "select":
         monkeypatch.delattr(selectors, "PollSelector", raising=False)
+
+
+@pytest.fixture(params=["epoll", "poll", "select", "asyncio"])
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnable]:
+    without(monkeypatch, "epoll" if request.param == "asyncio" else request.param)
     made: Runnable = Asyncio() if request.param == "asyncio" else Loop()
     yield made
     made.close()
 
 
-@pytest.fixture(params=["poll", "select"])
+@pytest.fixture(params=["epoll", "poll", "select"])
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loop]:
     """The quick loop alone, where it promises more than asyncio does."""
-    if request.param == "select":
-        monkeypatch.delattr(selectors, "PollSelector", raising=False)
+    without(monkeypatch, request.param)
     made = Loop()
     yield made
     made.close()
@@ -364,13 +371,13 @@ def test_files_and_devices_are_always_ready(quick: Loop, tmp_path: Path) -> None
 def waits_of(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> int:
     """How often the loop waits in a twentieth of a second: once, or a few times where clocks disagree by a tick."""
     waits: list[float | None] = []
-    wait = loop._selector.select
+    wait = loop._poller.wait
 
-    def counting(timeout: float | None = None) -> object:
-        waits.append(timeout)
-        return wait(timeout)
+    def counting(seconds: float | None) -> object:
+        waits.append(seconds)
+        return wait(seconds)
 
-    monkeypatch.setattr(loop._selector, "select", counting)
+    monkeypatch.setattr(loop._poller, "wait", counting)
     loop.call_at(loop.time() + 0.05, loop.stop)
     loop.run()
     return len(waits)
@@ -398,8 +405,59 @@ def test_a_direction_that_was_removed_is_not_waited_for(
     quick.remove_writer(near.fileno())
 
 
-def test_where_poll_is_missing_select_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(selectors, "PollSelector", raising=False)
-    loop = Loop()
-    assert isinstance(loop._selector, selectors.SelectSelector)
+def test_what_a_callback_raises_goes_to_where_it_is_wanted_and_the_others_have_their_turn(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    def fail() -> None:
+        loop.remove_writer(near.fileno())
+        raise OSError("one client's trouble")
+
+    near, far = pair
+    unforeseen: list[Exception] = []
+    loop = Loop(unforeseen.append)
+    loop.add_writer(near.fileno(), fail)
+    loop.add_writer(far.fileno(), lambda: loop.call_at(loop.time(), loop.stop))
+    loop.run()
     loop.close()
+    assert [str(error) for error in unforeseen] == ["one client's trouble"]
+
+
+def test_a_signal_does_not_wait_for_the_rest_of_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a handler asks for in the middle of a turn is done before the next callback."""
+    order: list[str] = []
+    monkeypatch.setattr(wake, "_empty", lambda: None)
+    loop = Loop()
+    pairs = [socket.socketpair() for _ in range(2)]
+
+    def slow(name: str) -> None:
+        order.append(name)
+        wake.requests.append(lambda: order.append("signal"))
+
+    for number, (near, _) in enumerate(pairs):
+        loop.add_writer(near.fileno(), slow, f"turn {number}")
+    loop.call_at(loop.time(), loop.stop)
+    loop.run()
+    loop.close()
+    for near, far in pairs:
+        near.close()
+        far.close()
+    assert [name.split()[0] for name in order] == ["turn", "signal"] * 2
+
+
+def test_timers_that_are_cancelled_by_the_thousand_are_swept_out(quick: Loop) -> None:
+    kept = quick.call_at(quick.time() + 60, lambda: None)
+    for _ in range(5000):
+        quick.call_at(quick.time() + 60, lambda: None).cancel()
+    assert len(quick._timers) < 200
+    assert any(timer is kept for _, _, timer in quick._timers)
+
+
+def test_a_descriptor_that_was_closed_before_can_still_be_removed(quick: Loop) -> None:
+    near, far = socket.socketpair()
+    fd = near.fileno()
+    quick.add_reader(fd, lambda: None)
+    quick.add_writer(fd, lambda: None)
+    near.close()
+    far.close()
+    assert quick.remove_reader(fd)
+    assert quick.remove_writer(fd)
