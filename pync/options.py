@@ -491,10 +491,13 @@ class Options:
     )
     banner: bool = row(
         "",
-        "with -z: show the first line that a service sends within 1 s",
+        "with -z: show what a service says, asked or not",
         group=PROBE,
         needs=("zero",),
         excludes=("udp",),
+        detail="The first line of its greeting. A service that is silent for 300 ms is asked for its HTTP head, and "
+        "where it does not answer, as Redis and memcached are, each over a fresh connection. Of HTTP the status line "
+        "and the name of the server are shown. Ports 9100 to 9107 are not asked, because printers print what comes.",
     )
     # --- See
     watch: float | None = row(

@@ -21,7 +21,7 @@ from pync.probe.outcome import OPEN, Outcome
 from pync.probe.prober import Crowd, descriptor_limit
 from pync.probe.sweep import Sweep
 from pync.probe.udp_probe import UdpSweep
-from pync.wire.probes import printable
+from pync.wire.probes import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -237,11 +237,11 @@ def failures(host: str, outcome: Outcome) -> list[str]:
 
 def _success(host: str, outcome: Outcome) -> str:
     if outcome.address.family == socket.AF_UNIX:
-        return f"Connection to {outcome.address.host} succeeded! {printable(outcome.banner)}".rstrip()
+        return f"Connection to {outcome.address.host} succeeded! {shown(outcome.banner)}".rstrip()
     protocol = outcome.address.protocol
     service = service_name(outcome.port, protocol)
     text = f"Connection to {host} {outcome.port} port [{protocol}/{service}] succeeded!"
-    return f"{text} {printable(outcome.banner)}".rstrip()
+    return f"{text} {shown(outcome.banner)}".rstrip()
 
 
 def _print_object(host: str, outcome: Outcome, console: Console) -> None:
@@ -262,7 +262,7 @@ def _print_object(host: str, outcome: Outcome, console: Console) -> None:
                 "service": None if service == "*" else service,
                 "state": outcome.state,
                 "errors": reasons,
-                "banner": printable(outcome.banner) if outcome.banner else None,
+                "banner": shown(outcome.banner) if outcome.banner else None,
             }
         )
         + "\n"

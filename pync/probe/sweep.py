@@ -13,6 +13,7 @@ import socket
 import time
 
 from pync.net.race import ATTEMPT_DELAY, outcome, timed_out
+from pync.probe.banner import Interviews
 from pync.probe.outcome import OPEN, Outcome, at_port, failed_outcome, refused_outcome
 from pync.probe.prober import NO_FAMILY, Prober
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from pync.net.race import Failure
     from pync.net.resolve import Address
 
-#: How long a service may take to say its first line (--banner), in seconds.
-BANNER_TIME = 1.0
-BANNER_SIZE = 1024
 #: How long until a path whose queue is full is asked again, in seconds.
 QUEUE_DELAY = 0.05
 
@@ -45,17 +43,17 @@ class _Port:
 
 
 class Sweep(Prober):
-    """Probes TCP ports; with `banner` an open one is given a second to say its first line."""
+    """Probes TCP ports and paths; with `banner` an open one is heard, and asked where it is silent."""
 
     def __init__(self, *args: Any, banner: bool = False, **named: Any) -> None:
         super().__init__(*args, **named)
         self._banner = banner
         self._active: dict[int, _Port] = {}
         self._spare: dict[int, socket.socket] = {}
-        self._listening: dict[socket.socket, tuple[Outcome, float]] = {}
+        self._interviews = Interviews(self)
 
     def busy(self) -> int:
-        return len(self._active) + len(self._listening)
+        return len(self._active) + len(self._interviews)
 
     def begin(self, number: int) -> None:
         """Start a port. Most are refused at once, at their only address, and cost no more than the asking."""
@@ -122,10 +120,10 @@ class Sweep(Prober):
         self._failed(port, sock, OSError(code, os.strerror(code)))
         return False
 
-    def ready(self, sock: socket.socket, port: _Port) -> None:
-        """An answer has come, or a piece of a banner."""
-        if sock in self._listening:
-            self._heard(sock)
+    def ready(self, sock: socket.socket, port: _Port | None) -> None:
+        """An answer has come, or something of an interview."""
+        if port is None:
+            self._interviews.ready(sock)
         elif sock in port.under_way and not self._answered(port, sock):
             self._start_next(port)
 
@@ -139,30 +137,11 @@ class Sweep(Prober):
         self._drop_others(port, sock)
         del self._active[port.number]
         if self._banner:
-            self.watch(sock, selectors.EVENT_READ, port)
-            self._listening[sock] = (result, time.monotonic() + BANNER_TIME)
+            self._interviews.begin(sock, result)
             return True
         self.forget(sock)
         self.report(result)
         return True
-
-    def _heard(self, sock: socket.socket) -> None:
-        """A piece of the banner has come; a line, or the end of data, completes it."""
-        result, _ = self._listening[sock]
-        try:
-            piece = sock.recv(BANNER_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
-        result.banner += piece
-        if not piece or b"\n" in piece or len(result.banner) >= BANNER_SIZE:
-            self._end_banner(sock)
-
-    def _end_banner(self, sock: socket.socket) -> None:
-        result, _ = self._listening.pop(sock)
-        self.forget(sock)
-        self.report(result)
 
     def _failed(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         address = port.under_way.pop(sock)
@@ -170,15 +149,13 @@ class Sweep(Prober):
         port.failures.append((address, error))
 
     def look_at_the_clock(self, now: float) -> None:
-        """Give up ports whose time is over, start further addresses, end the wait for banners."""
+        """Give up ports whose time is over, start further addresses, go on with interviews."""
         for port in list(self._active.values()):
             if port.deadline <= now:
                 self._give_up(port)
             elif port.untried and port.next_start <= now:
                 self._start_next(port)
-        for sock, (_, until) in list(self._listening.items()):
-            if until <= now:
-                self._end_banner(sock)
+        self._interviews.look_at_the_clock(now)
 
     def _give_up(self, port: _Port) -> None:
         silent = [*port.under_way.values(), *port.untried]
@@ -189,7 +166,7 @@ class Sweep(Prober):
 
     def next_event(self) -> float:
         """The first of the deadlines; ports started earlier end earlier."""
-        times = [until for _, until in self._listening.values()]
+        times = [self._interviews.next_event()]
         if self._active:
             times.append(next(iter(self._active.values())).deadline)
             times += [port.next_start for port in self._active.values() if port.untried]
@@ -211,8 +188,6 @@ class Sweep(Prober):
         """Close the sockets of every port, and those that are kept."""
         for port in self._active.values():
             self._drop_others(port, None)
-        for sock in self._listening:
-            self.forget(sock)
         self._active.clear()
-        self._listening.clear()
+        self._interviews.drop_all()
         self.rest()

@@ -1,6 +1,7 @@
-"""What makes a silent UDP service speak: the smallest question that its protocol answers.
+"""What makes a silent service speak: the smallest question that its protocol answers, over UDP and over TCP.
 
-Datagrams only, no socket. A port that is not listed here is sent an empty datagram.
+Bytes only, no socket and no clock. A UDP port that is not listed here is sent an empty datagram; a TCP service
+is asked one question after the other until it answers, and its answer is made a line for people here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,62 @@ def question(port: int) -> bytes:
     return QUESTIONS.get(port, b"")
 
 
-def printable(banner: bytes) -> str:
-    """The first line of what a service said, control characters made visible (CWE-150)."""
-    line = banner.replace(b"\r\n", b"\n").partition(b"\n")[0]
+class Question:
+    """What to say to a TCP service that is silent.
+
+    `patience` is how long its answer is waited for, in seconds. `hint` is how the answer to an earlier
+    question begins that only this one's protocol gives; without such an answer questions are asked in turn.
+    """
+
+    __slots__ = ("data", "hint", "patience")
+
+    def __init__(self, data: bytes, patience: float, hint: bytes = b"") -> None:
+        self.data = data
+        self.patience = patience
+        self.hint = hint
+
+
+#: In this order. TLS's question, whose answer is the certificate's name, is to stand behind that of HTTP.
+TALK = (
+    Question(b"HEAD / HTTP/1.0\r\n\r\n", 1.0),  # RFC 9110, 9.3.2: a response without its content
+    Question(b"PING\r\n", 0.5, b"-"),  # Redis: an inline command; its errors begin like this
+    Question(b"version\r\n", 0.5, b"ERROR"),  # memcached's text protocol
+)
+#: Printers put on paper whatever they are sent (JetDirect, PDL data streams).
+PRINTERS = range(9100, 9108)
+
+
+def takes_questions(port: int) -> bool:
+    """Whether a question to the port does no harm."""
+    return port not in PRINTERS
+
+
+def next_question(asked: int, answer: bytes) -> int | None:
+    """Which of TALK to ask behind this answer (empty: none came) to that one; None where all is said."""
+    if not answer:
+        return asked + 1 if asked + 1 < len(TALK) else None
+    later = range(asked + 1, len(TALK))
+    return next((index for index in later if TALK[index].hint and answer.startswith(TALK[index].hint)), None)
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether nothing more of an answer is of interest: a line is there, the whole head of an HTTP response."""
+    if answer.startswith(b"HTTP/"):
+        return b"\n\n" in answer.replace(b"\r\n", b"\n")
+    return b"\n" in answer
+
+
+def shown(banner: bytes) -> str:
+    """The first line of what a service said; of an HTTP response the server's name too."""
+    head = banner.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    first, *others = head.split(b"\n")
+    if not banner.startswith(b"HTTP/"):
+        return _printable(first)
+    headers = [line.partition(b":") for line in others]
+    names = [value.strip() for name, _, value in headers if name.lower() == b"server"]
+    return "; ".join([_printable(first), *(f"Server: {_printable(name)}" for name in names[:1])])
+
+
+def _printable(line: bytes) -> str:
+    """Control characters made visible (CWE-150)."""
     return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in line)

@@ -21,20 +21,26 @@ from hypothesis import strategies as st
 
 from pync.net.race import DialFault
 from pync.net.resolve import Address
+from pync.probe import banner as banner_module
 from pync.probe import sweep as sweep_module
 from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome, at_port
 from pync.probe.prober import RESERVED, descriptor_limit
 from pync.probe.sweep import Sweep
+from pync.wire.probes import TALK, Question
 from tests.net.addresses import loopback_server, no_descriptor_left, tcp
 from tests.net.test_race import NEVER, Openers, Silent, failing_with
 from tests.running import PATIENCE
-from tests.sockets import accepted
+from tests.sockets import accepted, receive_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FOUR, OTHER_FOUR = tcp(("127.0.0.1", 0)), tcp(("127.0.0.2", 0))
 SIX = tcp(("::1", 0, 0, 0))
+
+
+#: The questions, but nobody waits for the answers.
+IMPATIENT = tuple(Question(question.data, 0.01, question.hint) for question in TALK)
 
 
 def plain(address: Address) -> socket.socket:
@@ -339,7 +345,8 @@ def test_every_port_is_reported_once_with_its_state_and_no_more_sockets_than_all
 def test_with_banners_too_no_more_sockets_than_allowed_are_open(script: dict[int, str], parallel: int) -> None:
     network = Network(script)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep_module, "BANNER_TIME", 0.01)
+        patch.setattr(banner_module, "SILENCE", 0.01)
+        patch.setattr(banner_module, "TALK", IMPATIENT)
         found = swept([FOUR], list(script), network, limit=0.01, parallel=parallel, banner=True)
     assert states(found) == {port: STATES[kind] for port, kind in script.items()}
     assert len(found) == len(script)
@@ -468,7 +475,7 @@ class Speaking(Silent):
 
 
 def test_the_first_line_of_a_service_is_its_banner(server4: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", NEVER)
+    monkeypatch.setattr(banner_module, "SILENCE", NEVER)
     port = server4.getsockname()[1]
 
     class Served(socket.socket):
@@ -498,39 +505,44 @@ def test_the_first_line_of_a_service_is_its_banner(server4: socket.socket, monke
 def test_a_banner_is_whole_however_it_is_cut(
     pieces: tuple[bytes | OSError, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", NEVER)
+    monkeypatch.setattr(banner_module, "SILENCE", NEVER)
     speaking = Speaking(*pieces)
     assert banner_of(speaking).banner == b"220 hello\r\n"
     assert speaking.pieces == []
 
 
 def test_the_end_of_data_ends_a_banner(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", NEVER)
+    monkeypatch.setattr(banner_module, "SILENCE", NEVER)
     assert banner_of(Speaking(b"no line", b"")).banner == b"no line"
 
 
 def test_a_reset_ends_a_banner_and_the_port_is_open_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", NEVER)
+    monkeypatch.setattr(banner_module, "SILENCE", NEVER)
     assert banner_of(Speaking(ConnectionResetError(errno.ECONNRESET, "reset"))).banner == b""
     assert banner_of(Speaking(b"half", ConnectionResetError(errno.ECONNRESET, "reset"))).banner == b"half"
 
 
 def test_a_banner_without_an_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", NEVER)
+    monkeypatch.setattr(banner_module, "SILENCE", NEVER)
     speaking = Speaking(*[b"x" * 600] * 50)
     length = len(banner_of(speaking).banner)
-    assert sweep_module.BANNER_SIZE <= length < 2 * sweep_module.BANNER_SIZE
+    assert banner_module.BANNER_SIZE <= length < 2 * banner_module.BANNER_SIZE
     assert len(speaking.pieces) >= 40
 
 
-def test_a_service_that_says_nothing_is_open_when_the_time_for_its_banner_is_over(
+def test_a_service_that_says_nothing_is_asked_and_is_open_when_the_time_for_its_answers_is_over(
     server4: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", 0.05)
+    monkeypatch.setattr(banner_module, "SILENCE", 0.05)
+    monkeypatch.setattr(banner_module, "TALK", IMPATIENT)
     started = time.monotonic()
     [outcome] = swept([FOUR], [server4.getsockname()[1]], banner=True)
-    assert PATIENCE > time.monotonic() - started >= 0.05
+    assert PATIENCE > time.monotonic() - started >= 0.05 + 3 * 0.01
     assert (outcome.state, outcome.banner) == (OPEN, b"")
+    server4.settimeout(PATIENCE)
+    for question in TALK:
+        with accepted(server4) as connection:
+            assert receive_all(connection) == question.data
 
 
 def test_a_service_that_stops_in_mid_line_is_shown_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,9 +552,5 @@ def test_a_service_that_stops_in_mid_line_is_shown_with_what_it_said(monkeypatch
             socket.socket.recv(self, 1 << 16)  # nothing more to read: not ready again
             return said
 
-    monkeypatch.setattr(sweep_module, "BANNER_TIME", 0.05)
+    monkeypatch.setattr(banner_module, "LINE_TIME", 0.05)
     assert banner_of(Stopping(b"login: ")).banner == b"login: "
-
-
-def test_the_time_for_a_banner_is_a_second() -> None:
-    assert sweep_module.BANNER_TIME == 1.0

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pync.wire.probes import QUESTIONS, printable, question
+from pync.wire.probes import QUESTIONS, TALK, is_whole, next_question, question, shown
 
 
 def test_the_question_for_echo_is_not_empty() -> None:
@@ -76,7 +76,7 @@ def test_there_are_questions_for_the_services_that_the_manual_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("banner", "shown"),
+    ("banner", "line"),
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0-OpenSSH_9.2"),
         (b"220 ready\nsecond line\n", "220 ready"),
@@ -92,18 +92,61 @@ def test_there_are_questions_for_the_services_that_the_manual_names() -> None:
         (b"tab\there", "tab\\x09here"),
     ],
 )
-def test_control_characters_of_a_banner_are_made_visible(banner: bytes, shown: str) -> None:
-    assert printable(banner) == shown
+def test_control_characters_of_a_banner_are_made_visible(banner: bytes, line: str) -> None:
+    assert shown(banner) == line
 
 
 @given(st.binary(max_size=80))
 def test_whatever_a_service_says_is_a_line_of_plain_characters(banner: bytes) -> None:
-    shown = printable(banner)
-    assert shown.isascii()
-    assert shown == "" or shown.isprintable()
-    assert "\n" not in shown
+    line = shown(banner)
+    assert line.isascii()
+    assert line == "" or line.isprintable()
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=80), st.sampled_from(["", "\n", "\r\n"]))
 def test_a_plain_line_is_shown_as_it_is(line: str, end: str) -> None:
-    assert printable((line + end).encode()) == line
+    assert shown((line + end).encode()) == line
+
+
+@pytest.mark.parametrize(
+    ("banner", "line"),
+    [
+        (b"HTTP/1.1 200 OK\r\nDate: x\r\nSERVER:  nginx/1.2\r\n\r\n", "HTTP/1.1 200 OK; Server: nginx/1.2"),
+        (b"HTTP/1.0 404 Not Found\nServer: \x1b[2J\n\n", "HTTP/1.0 404 Not Found; Server: \\x1b[2J"),
+        (b"HTTP/1.1 200 OK\r\nX-Server: no\r\n\r\nServer: no\r\n", "HTTP/1.1 200 OK"),
+        (b"220 mail\r\nServer: no\r\n", "220 mail"),
+        (b"HTTP/1.1 301", "HTTP/1.1 301"),
+    ],
+)
+def test_of_an_http_response_status_and_server_are_shown(banner: bytes, line: str) -> None:
+    assert shown(banner) == line
+
+
+def test_of_an_http_response_the_whole_head_is_awaited_and_of_anything_else_a_line() -> None:
+    head = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n"
+    assert [is_whole(head[:length]) for length in range(len(head))] == [False] * len(head)
+    assert is_whole(head)
+    assert not is_whole(b"220 mail")
+    assert is_whole(b"220 mail\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "following"),
+    [
+        (-1, b"", b"HEAD"),
+        (0, b"", b"PING"),
+        (1, b"", b"version"),
+        (2, b"", None),
+        (0, b"HTTP/1.0 200 OK\r\n", None),
+        (0, b"-ERR unknown command\r\n", b"PING"),
+        (0, b"ERROR\r\n", b"version"),
+        (1, b"-NOAUTH\r\n", None),
+        (1, b"ERROR\r\n", b"version"),
+        (0, b"login: ", None),
+    ],
+)
+def test_a_service_is_asked_until_it_answers_and_by_its_answer_in_its_own_protocol(
+    asked: int, answer: bytes, following: bytes | None
+) -> None:
+    index = next_question(asked, answer)
+    assert (None if index is None else TALK[index].data.split()[0]) == following
