@@ -24,33 +24,45 @@ if TYPE_CHECKING:
 class Policy:
     """What the command line says about ends and limits; seconds, None for "no limit"."""
 
-    __slots__ = ("by_silence", "half_close", "hold_empty", "idle", "quit_after", "send_only", "total")
+    __slots__ = (
+        "awaits_peer", "by_silence", "end_absent", "half_close", "hold_empty", "idle", "quit_after", "send_only",
+        "total",
+    )  # fmt: skip
 
     def __init__(
         self,
         *,
         half_close: bool = True,
         hold_empty: bool = False,
+        end_absent: bool = False,
         quit_after: float | None = None,
         by_silence: bool = False,
+        awaits_peer: bool = False,
         send_only: bool = False,
         idle: float | None = None,
         total: float | None = None,
     ) -> None:
         self.half_close = half_close
         self.hold_empty = hold_empty  # an input without a byte says nothing: keep our FIN back
+        self.end_absent = end_absent  # an input that is not there, or cannot be read, ends at once
         self.quit_after = None if quit_after is None or quit_after < 0 else quit_after
         self.by_silence = by_silence  # `quit_after` is one of silence: datagrams have no end
+        self.awaits_peer = awaits_peer  # no silence counts until the first datagram has come
         self.send_only = send_only
         self.idle = idle
         self.total = total
 
 
 def stream_policy(options: Options, total: float | None) -> Policy:
-    """The rules for a stream. `total` are the seconds that are left of --total-timeout."""
+    """The rules for a stream. `total` are the seconds that are left of --total-timeout.
+
+    That an empty input has nothing to say is a default, which an explicit -N or -q overrules.
+    """
+    explicit = options.shutdown or (options.quit_after is not None and options.quit_after >= 0)
     return Policy(
         half_close=not options.no_shutdown,
-        hold_empty=options.listen,
+        hold_empty=options.listen and not explicit,
+        end_absent=explicit,
         quit_after=options.quit_after,
         send_only=options.send_only,
         idle=idle_limit(options),
@@ -87,6 +99,7 @@ class Session:
         self._timers: dict[str, TimerHandle] = {}
         self._input_open = up is not None
         self._output_open = True
+        self._end_said = False
         self._finished = False
         self.fault: Fault | None = None
         self.output_gone = False
@@ -105,6 +118,21 @@ class Session:
     def received(self) -> int:
         return self._down.moved
 
+    @property
+    def last_moved(self) -> float:
+        """When the last byte was delivered, either way, on the loop's clock."""
+        return max(flow.last_moved for flow in (self._up, self._down) if flow is not None)
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps the session from its end, where we have nothing more to send; "" where we may have."""
+        if self._input_open or not self._output_open or self._finished:
+            return ""
+        if self._end_said:
+            return f"{self._name} to end; ours is sent"
+        why = "we have nothing to send" if self._policy.half_close else "as --no-shutdown asks"
+        return f"{self._name} to end; ours is held back: {why} (-N sends it at once)"
+
     def start(self, on_finish: Callable[[Session], None]) -> None:
         """Begin both directions; `on_finish` is called once, when nothing is left to do."""
         self._on_finish = on_finish
@@ -113,8 +141,12 @@ class Session:
         if self._policy.idle is not None:
             self._timers["idle"] = self._loop.call_at(self.started + self._policy.idle, self._look_for_silence)
         self._down.start(self._down_ended)
-        if self._up is not None and not self._finished:
+        if self._finished:
+            return
+        if self._up is not None:
             self._up.start(self._up_ended)
+        elif self._policy.end_absent:
+            self._say_end()
 
     def finish(self, fault: Fault | None = None) -> None:
         """End the session now; the first fault is the one that counts."""
@@ -138,20 +170,27 @@ class Session:
         elif up.sink_to_blame:
             self._peer_stopped_listening(up.error)
         elif up.error.errno == errno.EBADF or (up.error.errno == errno.EIO and self._terminal):
-            self._after_input()  # not open for reading, or a terminal that is not ours: as with -d
+            self._not_readable()  # not open for reading, or a terminal that is not ours
         else:
             self.finish(Fault(f"read from standard input: {reason(up.error)}"))
 
     def _input_done(self, up: Flow) -> None:
-        if self._policy.hold_empty and not up.moved:
-            self._after_input()
-            return
+        if not self._policy.hold_empty or up.moved:
+            self._say_end()
+        self._after_input()
+
+    def _not_readable(self) -> None:
+        if self._policy.end_absent:
+            self._say_end()
+        self._after_input()
+
+    def _say_end(self) -> None:
         if self._policy.half_close:
+            self._end_said = True
             self._peer.half_close()
         if self._policy.quit_after is not None:
             self._arm_quit(self._loop.time() + self._policy.quit_after)
             self._silence_is_the_end()
-        self._after_input()
 
     def _silence_is_the_end(self) -> None:
         """With datagrams, silence after our input is how a session ends well: no failure."""
@@ -209,9 +248,9 @@ class Session:
 
     def _quit_when_silent(self) -> None:
         """Leave when nothing has moved for -q: the peer has ended and our input may never, or there are no ends."""
-        assert self._up is not None
         assert self._policy.quit_after is not None
-        due = max(self._up.last_moved, self._down.last_moved) + self._policy.quit_after
+        last = self._loop.time() if self._no_peer_yet else self.last_moved
+        due = last + self._policy.quit_after
         if due <= self._loop.time():
             self.finish()
         else:
@@ -219,7 +258,7 @@ class Session:
 
     def _look_for_silence(self) -> None:
         assert self._policy.idle is not None
-        last = max(flow.last_moved for flow in (self._up, self._down) if flow is not None)
+        last = self.last_moved
         if self._held_up_here():
             last = self._loop.time()
         due = last + self._policy.idle
@@ -228,10 +267,13 @@ class Session:
         else:
             self._timers["idle"] = self._loop.call_at(due, self._look_for_silence)
 
+    @property
+    def _no_peer_yet(self) -> bool:
+        return self._policy.awaits_peer and not self._down.reads
+
     def _held_up_here(self) -> bool:
         """Whether the silence is not the peer's: a pause of ours, a slow reader of our output, no peer yet."""
-        nobody_yet = self._policy.by_silence and self._policy.hold_empty and not self._down.reads
-        return nobody_yet or self._down.held_up_here or (self._up is not None and self._up.pausing)
+        return self._no_peer_yet or self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
         self.finish(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))

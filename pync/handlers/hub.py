@@ -58,6 +58,9 @@ class HubClient:
         self.copies = Copies(hub.room_again)
         self.up = None if hub.input_ended else Flow(hub.loop, self.copies, self._peer, buffer=hub.buffer)
         self._policy = stream_policy(hub.options, None)
+        self._policy.end_absent = hub.options.shutdown  # -q says how long clients are kept, not that they get our end
+        if self.up is None:
+            self._policy.quit_after = None
         self._session = self._make_session()
 
     def _make_session(self) -> Session:
@@ -97,7 +100,7 @@ class HubClient:
 
     def end_input(self, empty: bool) -> None:
         """Our input has ended; one that was `empty` had nothing to say to anybody, not even that it ends."""
-        self._policy.hold_empty = empty
+        self._policy.hold_empty = empty and not self._hub.options.shutdown
         self.copies.end()
 
     def drop(self, text: str) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).
 PARTING = 1.0
+#: Seconds of silence until -v says what is waited for.
+WAITING = 10.0
 
 
 class Relay:
@@ -62,7 +64,9 @@ class Relay:
         up = self.upward(loop, peer)
         if telnet:
             telnet.flows = [flow for flow in (down, up) if flow is not None]
-        session = self.session(loop, peer, up, down, stream_policy(self.options, total), name)
+        session = self.session(loop, peer, up, down, self._policy(total), name)
+        if self.console.verbose:
+            loop.call_at(loop.time() + WAITING, self._tell_waiting, loop, session)
         try:
             return self.converse(loop, session)
         finally:
@@ -70,6 +74,20 @@ class Relay:
                 telnet.close()
             loop.close()
             part(sock, orderly=session.fault is None)
+
+    def _policy(self, total: float | None) -> Policy:
+        policy = stream_policy(self.options, total)
+        if self.options.no_stdin or self.options.recv_only:  # no input that -q could count from
+            policy.end_absent, policy.quit_after = self.options.shutdown, None
+        return policy
+
+    def _tell_waiting(self, loop: Loop, session: Session) -> None:
+        """With -v, once: what a session waits for in which nothing moves any more."""
+        now, due = loop.time(), session.last_moved + WAITING
+        if due <= now and session.waits_for:
+            self.console.note(f"Waiting for {session.waits_for}")
+        else:
+            loop.call_at(max(due, now + 1), self._tell_waiting, loop, session)
 
     def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
         """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""

@@ -106,11 +106,14 @@ class DatagramRelay(Relay):
         patience = SILENCE if options.timeout is None else options.timeout
         if self.input is not None and self.input.kind == TTY:
             patience = -1.0
+        explicit = options.quit_after is not None and options.quit_after >= 0
         return Policy(
             half_close=False,
-            hold_empty=options.listen,
+            hold_empty=options.listen and not explicit,
+            end_absent=explicit and not (options.no_stdin or options.recv_only),
             quit_after=patience if options.quit_after is None else options.quit_after,
             by_silence=True,
+            awaits_peer=options.listen,
             send_only=options.send_only,
             idle=idle_limit(options),
             total=total,

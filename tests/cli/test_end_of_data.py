@@ -12,15 +12,19 @@ import pty
 import select
 import socket
 import subprocess
+import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import PATIENCE, eventually, pync, run_pync, stop
+from tests.running import PATIENCE, eventually, pync, run_pync, running, stop
 from tests.sockets import accepted, connected, port_of, receive_all, reset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.running import Running
 
 
@@ -214,6 +218,72 @@ def test_a_listener_with_closed_input_holds_its_fin_too() -> None:
         peer.sendall(b"data")
         peer.shutdown(socket.SHUT_WR)
         assert listener.finish() == (0, b"data")
+
+
+INPUTS = pytest.mark.parametrize("stdin", [subprocess.DEVNULL, "closed", "unreadable"])
+
+
+@contextlib.contextmanager
+def without_input(stdin: int | str, *words: str) -> Iterator[Running]:
+    """A pync whose input is empty, closed, or open for writing only."""
+    with open(os.devnull, "wb") as unreadable:
+        given = {"closed": None, "unreadable": unreadable}.get(str(stdin), stdin)
+        closing = partial(os.close, 0) if stdin == "closed" else None
+        with pync(*words, stdin=given, preexec_fn=closing) as process:
+            yield process
+
+
+@INPUTS
+def test_an_explicit_shutdown_ends_a_listeners_side_at_once(stdin: int | str) -> None:
+    with without_input(stdin, "-N", "-l", "127.0.0.1", "0") as listener, connected(listener) as peer:
+        assert peer.recv(1) == b""
+        peer.sendall(b"data")
+        peer.shutdown(socket.SHUT_WR)
+        assert listener.finish() == (0, b"data")
+
+
+@INPUTS
+def test_an_explicit_quit_after_ends_a_listener_with_nothing_to_say(stdin: int | str) -> None:
+    with without_input(stdin, "-q", "100ms", "-l", "127.0.0.1", "0") as listener, connected(listener) as peer:
+        assert peer.recv(1) == b""
+        assert listener.code() == 0
+
+
+@pytest.mark.parametrize("words", ["-l -q -1", "-l -q 100ms -d", "-l -q 100ms --recv-only", "-l -k -q 100ms"])
+def test_what_asks_for_no_early_end_gets_none(words: str) -> None:
+    """A negative TIME is none; without an input, and for clients that still send, -q has nothing to count from."""
+    with pync(*words.split(), "127.0.0.1", "0", stdin=subprocess.DEVNULL) as listener, connected(listener) as peer:
+        assert not select.select([peer], [], [], 0.5)[0]
+        peer.sendall(b"data")
+        assert listener.read(4) == b"data"
+
+
+def test_with_an_explicit_shutdown_every_client_gets_our_end_at_once() -> None:
+    with pync("-N", "-l", "-k", "127.0.0.1", "0", stdin=subprocess.DEVNULL) as listener:
+        port = listener.port()
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
+                assert peer.recv(1) == b""
+                peer.sendall(b"data")
+                assert listener.read(4) == b"data"
+
+
+SOON = """
+import sys
+import pync.handlers.stdio as stdio
+from pync.__main__ import main
+stdio.WAITING = 0.05
+sys.exit(main())
+"""
+
+
+def test_two_that_wait_for_each_others_end_say_so() -> None:
+    """With -v, after 10 s of silence: here a moment."""
+    start = partial(running, sys.executable, "-c", SOON, "-v", stdin=subprocess.DEVNULL)
+    with start("-l", "127.0.0.1", "0") as listener:
+        with start("-d", "127.0.0.1", str(listener.port())) as client:
+            for process in (listener, client):
+                process.wait_for(r"^Waiting for .* to end; ours is held back: we have nothing to send \(-N sends it")
 
 
 def test_a_listener_that_had_something_to_say_half_closes_after_it() -> None:

@@ -7,10 +7,12 @@ right one of several addresses in test_namespaces.
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import subprocess
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -304,6 +306,19 @@ def test_a_listener_with_nothing_to_say_stays() -> None:
                 listener.process.wait(1.5)
             sock.sendto(b"two", address)
             assert listener.read(3) == b"two"
+
+
+@pytest.mark.parametrize("stdin", ["empty", "closed"])
+def test_a_listener_with_nothing_to_say_leaves_after_the_silence_it_was_told(stdin: str) -> None:
+    closing = partial(os.close, 0) if stdin == "closed" else None
+    given = None if stdin == "closed" else subprocess.DEVNULL
+    with pync("-l", "-u", "-q", "300ms", "127.0.0.1", "0", stdin=given, preexec_fn=closing) as listener:
+        port = listener.port()
+        with pytest.raises(subprocess.TimeoutExpired):
+            listener.process.wait(0.6)  # no silence counts before the first datagram
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"one", ("127.0.0.1", port))
+            assert listener.finish() == (0, b"one")
 
 
 def test_recv_limit_counts_packets() -> None:
