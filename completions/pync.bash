@@ -8,7 +8,7 @@ _pync_read() {
     option='' before=''
     case $1 in
         --*=*) option=${1%%=*} before=${1%%=*}= ;;
-        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --max-conns | --allow | --deny | --allowfile | --denyfile | --backlog | --workers | --loop | --exec | --sh-exec | --http-root | --wait | --retry | --parallel | --watch | --pid | --name | --size) option=$1 ;;
+        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --output-dir | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --max-conns | --allow | --deny | --allowfile | --denyfile | --backlog | --workers | --loop | --exec | --sh-exec | --http-root | --wait | --retry | --parallel | --watch | --pid | --name | --size) option=$1 ;;
         --unix | --unixsock) paths=1 ;;
         --*) ;;
         -*)
@@ -56,6 +56,7 @@ _pync_commands() {
 _pync_value() {
     case $1 in
         redirection | -o | --output | --hex-dump | --port-file | --allowfile | --denyfile) _pync_files "$2" -f "$3" ;;
+        --output-dir) _pync_files "$2" -d "$3" ;;
         --hash) _pync_offer "$2" -W 'blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512' -- "$3" ;;
         -T | --tos) _pync_offer "$2" -W 'lowdelay throughput reliability lowcost inetcontrol netcontrol critical ef cs0 cs1 cs2 cs3 cs4 cs5 cs6 cs7 af11 af12 af13 af21 af22 af23 af31 af32 af33 af41 af42 af43' -- "$3" ;;
         --loop) _pync_offer "$2" -W 'asyncio uvloop' -- "$3" ;;
@@ -103,7 +104,7 @@ _pync() {
         if [[ $before ]]; then
             _pync_value "$option" "$before" "${current#"$before"}"
         else
-            _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --wait --until-closed --retry --parallel --banner --watch --pid --name --progress --size --json -v --verbose --version -h --help' -- "$current"
+            _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --stamp --prefix --output-dir --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --wait --until-closed --retry --parallel --banner --watch --pid --name --progress --size --json -v --verbose --version -h --help' -- "$current"
         fi
     elif ((operands == 0)); then
         if [[ $paths ]]; then

@@ -7,7 +7,7 @@ function __pync_first
     set -l kind host
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
     or return
     if set -q _flag_unix; or set -q _flag_unixsock
         set kind path
@@ -72,6 +72,9 @@ complete -c pync -l datagram-size -x -d 'UDP: cut input into datagrams of at mos
 complete -c pync -s o -l output -r -F -d 'write the session\'s bytes, both directions, to FILE'
 complete -c pync -l hex-dump -r -F -d 'write the session to FILE as hex, with direction, offset and text'
 complete -c pync -l append-output -d 'append to the files of -o and --hex-dump'
+complete -c pync -l stamp -d 'begin each line of the output and of the logs with the time and the client'
+complete -c pync -l prefix -d 'the same with the client only'
+complete -c pync -l output-dir -x -a '(__pync_directories)' -d 'write what each client sends to a file of its own in DIR, not to stdout'
 complete -c pync -l hash -x -a 'blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512' -d 'print the digest of what went each way at the end, such as sha256'
 complete -c pync -s I -l recv-buffer -x -d 'receive buffer of the socket'
 complete -c pync -s O -l send-buffer -x -d 'send buffer of the socket'

@@ -85,7 +85,7 @@ PROGRAMS = ("exec", "sh_exec")
 #: What shapes the joining with our own input and output, in which a built-in service has no part.
 OF_STREAMS = (
     "crlf", "telnet", "lines", "datagram_size", "output", "hex_dump", "hash", "delay", "interval", "rate",
-    "quit_after", "no_shutdown", "send_only", "recv_only", "progress",
+    "stamp", "prefix", "output_dir", "quit_after", "no_shutdown", "send_only", "recv_only", "progress",
 )  # fmt: skip
 
 
@@ -310,6 +310,33 @@ class Options:
         ncat="x",
     )
     append_output: bool = row("", "append to the files of -o and --hex-dump", group=DATA, needs=("output", "hex_dump"))
+    stamp: bool = row(
+        "",
+        "begin each line of the output and of the logs with the time and the client",
+        group=DATA,
+        excludes=("exec", "sh_exec"),
+        detail="As in `2026-07-01T12:00:00.123+02:00 127.0.0.1:53412 text`: local time, and the other end; a client "
+        "of a unix socket is client-1, client-2 and so on. In the logs, what we sent ourselves has - for the client. "
+        "With -l -k the lines of clients are kept whole; with -u each datagram begins a line. Digests are those of the "
+        "bytes without it.",
+    )
+    prefix: bool = row(
+        "",
+        "the same with the client only",
+        group=DATA,
+        excludes=("exec", "sh_exec"),
+    )
+    output_dir: str | None = row(
+        "",
+        "write what each client sends to a file of its own in DIR, not to stdout",
+        group=DATA,
+        kind=DIRECTORY,
+        needs=("listen",),
+        excludes=("exec", "sh_exec", "send_only"),
+        detail="The files are called ADDRESS-PORT, as in `192.0.2.7-53412` (an IPv6 address has _ for its colons), "
+        "and have a number behind that where the name is taken: no file is ever written over. A file is made when a "
+        "client's first byte comes. When DIR holds 100000 files, new clients get none.",
+    )
     hash: str | None = row(
         "",
         "print the digest of what went each way at the end, such as sha256",

@@ -1,4 +1,4 @@
-"""From the options to what each direction's bytes pass through: -C, -t, -o, --hex-dump, --hash.
+"""From the options to what each direction's bytes pass through: -C, -t, -o, --hex-dump, --hash, --stamp, --prefix.
 
 The codecs live in `wire`; here they are given their files and their way back to the peer.
 Without any of these options the lists are empty, and the zero-copy movers stay in use.
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pync.net.move import Stage
     from pync.options import Options
     from pync.wire.digest import Digest
+    from pync.wire.lines import SharedLines
+    from pync.wire.margin import Margin
     from pync.wire.pacing import Pacer
     from pync.wire.telnet import Telnet
 
@@ -133,10 +135,16 @@ class Refusal:
 
 
 class Taps:
-    """What looks at the session, opened once for a whole run: the log files and the digests."""
+    """What looks at the session, opened once for a whole run: the log files and the digests.
 
-    def __init__(self, options: Options) -> None:
+    With a `margin` the log files are text: each line begins with it, and the last one ends with a newline.
+    """
+
+    def __init__(self, options: Options, margin: Margin | None = None) -> None:
+        self._margin = margin
+        self._records = options.udp
         self._files: list[LogFile] = []
+        self._texts: list[tuple[LogFile, SharedLines]] = []
         self._sent: list[Stage] = []
         self._received: list[Stage] = []
         self._digests: list[tuple[str, Digest]] = []
@@ -154,13 +162,11 @@ class Taps:
             self._digests = [("sent", sent), ("received", received)]
             self._add(Tapped(sent), Tapped(received))
         if options.output is not None:
-            log = self._open(options.output, options.append_output)
-            self._add(Tapped(Raw(), log.write), Tapped(Raw(), log.write))
+            self._log(options.output, options.append_output, Raw(), Raw())
         if options.hex_dump is not None:
             from pync.wire.hexdump import RECEIVED, SENT, HexDump
 
-            log = self._open(options.hex_dump, options.append_output)
-            self._add(Tapped(HexDump(SENT), log.write), Tapped(HexDump(RECEIVED), log.write))
+            self._log(options.hex_dump, options.append_output, HexDump(SENT), HexDump(RECEIVED))
 
     def sent(self) -> list[Stage]:
         return list(self._sent)
@@ -173,14 +179,27 @@ class Taps:
         return [(digest.name, direction, digest.hexdigest()) for direction, digest in self._digests]
 
     def close(self) -> None:
-        for file in self._files:
-            file.close()
-        self._files.clear()
+        texts, self._texts = self._texts, []
+        files, self._files = self._files, []
+        try:
+            for file, lines in texts:
+                file.write(lines.close())
+        finally:
+            for file in files:
+                file.close()
 
-    def _open(self, path: str, append: bool) -> LogFile:
+    def _log(self, path: str, append: bool, sent: Tap, received: Tap) -> None:
         file = LogFile(path, append)
         self._files.append(file)
-        return file
+        if self._margin is not None:
+            from pync.wire.lines import SharedLines
+            from pync.wire.margin import OURS, Lined, LinedTap
+
+            lines = SharedLines(self._margin.mark)
+            self._texts.append((file, lines))
+            sent = LinedTap(sent, Lined(lines, lambda: OURS, records=self._records))
+            received = LinedTap(received, Lined(lines, self._margin.who, records=self._records))
+        self._add(Tapped(sent, file.write), Tapped(received, file.write))
 
     def _add(self, sent: Stage, received: Stage) -> None:
         self._sent.append(sent)
@@ -200,6 +219,17 @@ def upward(options: Options, taps: Taps) -> list[Stage]:
 
         stages.insert(0, WholeLines(options.datagram_size or LARGEST))
     return stages
+
+
+def margin(options: Options) -> Margin | None:
+    """What begins each line of the output and the logs, where --stamp or --prefix asks for it."""
+    if not options.stamp and not options.prefix:
+        return None
+    import time
+
+    from pync.wire.margin import Margin
+
+    return Margin(time.time if options.stamp else None)
 
 
 def pacers(options: Options, now: float, *, upward: bool) -> list[Pacer]:

@@ -11,7 +11,7 @@ import errno
 from pync.engine.flow import Flow
 from pync.engine.parting import Parting, discard
 from pync.engine.session import Session, stream_policy
-from pync.engine.stages import Taps, pacers, refusal, upward
+from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import TIMEOUT, Fault, reason
 from pync.handlers.shared import MOST_WAITING, Broadcast, ClientEndpoint, Copies, Lane, Output
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.engine.stages import Refusal
+    from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
     from pync.net.loop import Reactor, TimerHandle
     from pync.net.move import Stage
@@ -54,6 +55,7 @@ class HubClient:
         self._peer = ClientEndpoint(sock)
         self._writer = hub.writer(sock)
         self._lines = WholeLines(LONGEST_LINE) if hub.whole_lines else None
+        self._output = hub.output_of(self._writer, self.drop_unwritten)
         self._refusal: Refusal | None = refusal(hub.options, self._peer, hub.loop)
         self.copies = Copies(hub.room_again)
         self.up = None if hub.input_ended else Flow(hub.loop, self.copies, self._peer, buffer=hub.buffer)
@@ -67,7 +69,7 @@ class HubClient:
         hub, loop, options = self._hub, self._hub.loop, self._hub.options
         stages: list[Stage] = [stage for stage in (self._refusal, self._lines) if stage is not None]
         down = Flow(
-            loop, self._peer, Lane(hub.output, self._writer, self._lines), stages=stages,
+            loop, self._peer, Lane(self._output, self._writer, self._lines), stages=stages,
             pacers=pacers(options, loop.time(), upward=False), by_line=hub.whole_lines and options.rate is not None,
             most_reads=options.recv_limit, buffer=hub.buffer,
         )  # fmt: skip
@@ -107,6 +109,12 @@ class HubClient:
         """End it for a reason of ours."""
         self._session.finish(Fault(text, TIMEOUT))
 
+    def drop_unwritten(self, error: OSError) -> None:
+        """End it because what it sends cannot be written."""
+        fault = Fault(f"{self.name}: write {reason(error)}")
+        self._session.fault = self._session.fault or fault  # also where its last words came too late for `finish`
+        self._session.finish(fault)
+
     def close(self) -> None:
         """End it now; `on_end` is not called."""
         self._on_end = None
@@ -121,7 +129,8 @@ class HubClient:
         if self._refusal is not None:
             self._refusal.close()
         if self._lines is not None:
-            self._hub.last_words(self, self._lines.end(), self._writer)
+            self._hub.last_words(self, self._output, self._lines.end(), self._writer)
+        self._hub.no_more_of(self._writer)
         if session.fault is None:
             self._parting = Parting(self._hub.loop, self._sock, self._done)
         else:
@@ -141,18 +150,26 @@ class Hub:
     blind = False
 
     def __init__(
-        self, loop: Reactor, options: Options, console: Console, stop: Callable[[Fault | None], object]
+        self,
+        loop: Reactor,
+        options: Options,
+        console: Console,
+        stop: Callable[[Fault | None], object],
+        files: ClientFiles | None = None,
     ) -> None:
         self.loop = loop
         self.options = options
         self._console = console
         self._stop = stop
-        self._taps = Taps(options)
+        self._margin = margin(options)
+        self._taps = Taps(options, self._margin)
+        self._files = files
         self.buffer = memoryview(bytearray(READ))
-        self._endpoint: Endpoint = NothingEndpoint() if options.send_only else console.output()
-        self.whole_lines = options.lines or self._endpoint.kind == TTY
-        lines = SharedLines() if self.whole_lines else None
-        self.output = Output(loop, self._endpoint, self._taps.received(), self._output_failed, lines)
+        nowhere = options.send_only or files is not None
+        self._endpoint: Endpoint = NothingEndpoint() if nowhere else console.output()
+        shared_lines = files is None and (options.lines or self._endpoint.kind == TTY)
+        self.whole_lines = shared_lines or self._margin is not None
+        self.output = self._output_to(self._endpoint, self._output_failed)
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
             loop.add_reader(self._endpoint.fd, self._stop, None)
         self.clients: dict[HubClient, None] = {}
@@ -180,8 +197,8 @@ class Hub:
         return up
 
     def writer(self, sock: socket.socket) -> str:
-        """What tells a client's lines from the others'; "" where nothing does."""
-        if not self.whole_lines:
+        """A client in one word; "" where nobody asks."""
+        if not self.whole_lines and self._files is None:
             return ""
         self._number += 1
         return show_peer(sock) or f"client-{self._number}"
@@ -204,6 +221,8 @@ class Hub:
         if self._endpoint.kind == PIPE:
             self.loop.remove_reader(self._endpoint.fd)
         self.output.close()
+        if self._files is not None:
+            self._files.close()
         if self._input is not None:
             self._input.close()
 
@@ -278,9 +297,25 @@ class Hub:
 
     # --- our output
 
-    def last_words(self, client: HubClient, data: bytes, writer: str) -> None:
+    def output_of(self, writer: str, on_failure: Callable[[OSError], object]) -> Output:
+        """Where a client's bytes go: our output, or with --output-dir a file of its own."""
+        if self._files is None:
+            return self.output
+        return self._output_to(self._files.of(lambda: writer), on_failure)
+
+    def no_more_of(self, writer: str) -> None:
+        """The client is gone."""
+        if self._files is not None:
+            self._files.forget(writer)
+
+    def _output_to(self, endpoint: Endpoint, on_failure: Callable[[OSError], object]) -> Output:
+        mark = None if self._margin is None else self._margin.mark
+        lines = SharedLines(mark) if self.whole_lines else None
+        return Output(self.loop, endpoint, self._taps.received(), on_failure, lines, self._margin)
+
+    def last_words(self, client: HubClient, output: Output, data: bytes, writer: str) -> None:
         """What a client that is gone has left of a line, and the end of that line."""
-        if not self.output.take_last(data, writer):
+        if not output.take_last(data, writer):
             self._console.fail(f"{client.name}: {len(data)} bytes lost: our output takes nothing")
 
     def _output_failed(self, error: OSError) -> None:

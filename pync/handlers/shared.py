@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pync.net.loop import Reactor
     from pync.net.move import Stage
     from pync.wire.lines import SharedLines, WholeLines
+    from pync.wire.margin import Margin
 
 #: Bytes of our input that may wait for a client; more only while it takes some of them.
 MOST_WAITING = 1 << 22
@@ -35,7 +36,7 @@ class Output:
     """Our output: takes one piece after another, each whole, whoever sent it.
 
     `taps` see what is taken, in that order; what `lines` add, only the output gets. `on_failure` is called once, when
-    the output fails.
+    the output fails. The `margin` is told whose the piece is.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Output:
         taps: Sequence[Stage],
         on_failure: Callable[[OSError], object],
         lines: SharedLines | None = None,
+        margin: Margin | None = None,
     ) -> None:
         self._loop = loop
         self._endpoint = endpoint
         self._taps = taps
         self._lines = lines
+        self._margin = margin
         self._on_failure = on_failure
         self._pieces: deque[memoryview] = deque()
         self._waiting: dict[Lane, None] = {}
@@ -78,6 +81,8 @@ class Output:
 
     def _put(self, data: bytes, writer: str, last: bool) -> None:
         if data:
+            if self._margin is not None:
+                self._margin.writer = writer
             for tap in self._taps:
                 tap.feed(data)
         if self._lines is not None:

@@ -11,11 +11,11 @@ import time
 
 from pync.engine.flow import Flow
 from pync.engine.session import Policy, Session, stream_policy
-from pync.engine.stages import Taps, pacers, refusal, upward
+from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import OK
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
 from pync.net.loop import Loop
-from pync.net.resolve import show_host
+from pync.net.resolve import show_host, show_peer
 from pync.values import format_moved
 
 TYPE_CHECKING = False
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pync.console import Console
+    from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
-    from pync.wire.lines import EndedLines
+    from pync.wire.margin import Lined
 
 #: Seconds that leaving may take while the peer is still sending (see `part`).
 PARTING = 1.0
@@ -43,11 +44,14 @@ class Relay:
     def __init__(self, options: Options, console: Console) -> None:
         self.options = options
         self.console = console
-        self._taps = Taps(options)
+        self.margin = margin(options)
+        self._taps = Taps(options, self.margin)
         self.input = None if options.no_stdin or options.recv_only else console.input()
         self._counts: Callable[[], tuple[int, int]] = _nothing_yet
-        self.shaped: EndedLines | None = None  # what makes lines of the received bytes, for our output only
-        self._output = NothingEndpoint() if options.send_only else console.output()
+        self._writer = ""
+        self._files: ClientFiles | None = None
+        self.lined = self._make_lined()
+        self._output = self._make_output()
         if console.summary is not None:
             console.summary.begin()
 
@@ -58,6 +62,7 @@ class Relay:
         Returns the exit code; the fault, if any, has been printed.
         """
         loop = Loop()
+        self.at_hand(show_peer(sock) or "client-1")
         peer = SocketEndpoint(sock)
         telnet = refusal(self.options, peer, loop)
         down = self.downward(loop, peer, [telnet] if telnet else [])
@@ -95,7 +100,7 @@ class Relay:
         meter = self.console.meter
 
         def counts() -> tuple[int, int]:
-            added = 0 if self.shaped is None else self.shaped.added
+            added = 0 if self.lined is None else self.lined.added
             return session.sent - unsent(), max(0, session.received - added)
 
         self._counts = counts
@@ -110,6 +115,7 @@ class Relay:
             if meter is not None:
                 meter.end()
             summarize(self.console, *counts(), seconds)
+            self._end_line()
         if session.fault is None:
             return OK
         self.console.fail(session.fault.text)
@@ -133,9 +139,50 @@ class Relay:
             else:
                 self.console.summary.digest(*digest)
         self._taps.close()
-        for endpoint in (self.input, self._output):
+        for endpoint in (self.input, self._output, self._files):
             if endpoint is not None:
                 endpoint.close()
+
+    # --- what the output gets
+
+    def _make_lined(self) -> Lined | None:
+        """What makes lines of the received bytes, for our output only: a peer's datagrams, or with a margin."""
+        lines = self.options.lines and self.options.udp and self.options.listen
+        if self.margin is None and not lines:
+            return None
+        from pync.wire.lines import SharedLines
+        from pync.wire.margin import Lined
+
+        mark = None if self.margin is None else self.margin.mark
+        return Lined(SharedLines(mark), self.who, records=self.options.udp)
+
+    def _make_output(self) -> Endpoint:
+        if self.options.output_dir is not None:
+            from pync.handlers.client_files import ClientFiles
+
+            self._files = ClientFiles(self.options.output_dir)
+            return self._files.of(self.who)
+        return NothingEndpoint() if self.options.send_only else self.console.output()
+
+    def who(self) -> str:
+        """Whose bytes are at hand."""
+        return self._writer
+
+    def at_hand(self, writer: str) -> None:
+        """From now on it is these bytes of `writer` that come."""
+        self._writer = writer
+        if self.margin is not None:
+            self.margin.writer = writer
+
+    def _end_line(self) -> None:
+        """End the line that a peer left open whose data did not end, but broke off."""
+        try:
+            if self.lined is not None and (rest := self.lined.end()):
+                self._output.write(rest)
+        except OSError:  # it takes nothing: told already, or nothing to tell
+            return
+
+    # --- a session
 
     def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY
@@ -149,7 +196,7 @@ class Relay:
 
     def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
         """From the peer to our output; `first` is what the taps see."""
-        last = [] if self.shaped is None else [self.shaped]
+        last = [] if self.lined is None else [self.lined]
         meter = self.console.meter if self._output.kind == TTY else None
         return Flow(
             loop,

@@ -157,7 +157,12 @@ def offering(options: Options, console: Console) -> MakeOffer:
         return lambda server: Talk(server.loop, options, make)
     if not options.send_only:
         console.check_output()
-    return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault))
+    files = None
+    if options.output_dir is not None:
+        from pync.handlers.client_files import ClientFiles
+
+        files = ClientFiles(options.output_dir)
+    return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault), files)
 
 
 def _programs(options: Options, console: Console) -> MakeOffer:

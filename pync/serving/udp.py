@@ -26,13 +26,12 @@ from pync.net.datagram import (
 from pync.net.dial import dial_unix, remaining
 from pync.net.endpoint import TTY
 from pync.net.loop import Loop
-from pync.net.resolve import show_host
+from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
 from pync.options import any_of
 from pync.serving.binding import admission_for, open_listener
 from pync.serving.report import Report, on_request
 from pync.serving.tally import Tally
-from pync.wire.lines import EndedLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +42,9 @@ if TYPE_CHECKING:
     from pync.wire.address import Target
 
 #: Options for which each datagram counts by itself.
-BORDERS = ("recv_limit", "hex_dump", "rate", "delay", "lines")
+BORDERS = ("recv_limit", "hex_dump", "rate", "delay", "lines", "stamp", "prefix", "output_dir")
+#: Options for which it counts whose datagram it is.
+OF_PEERS = ("stamp", "prefix", "output_dir")
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
 SILENCE = 1.0
 
@@ -65,9 +66,7 @@ class DatagramRelay(Relay):
         loop = Loop()
         source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
         sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
-        if self.options.listen and self.options.lines:
-            self.shaped = EndedLines()
-        down = self.downward(loop, source, [])
+        down = self.downward(loop, source, [Attribution(self, datagrams)] if any_of(self.options, OF_PEERS) else [])
         up = self.upward(loop, sink)
         self._held_input = up if waiting else None
         if self._held_input:
@@ -118,6 +117,26 @@ class DatagramRelay(Relay):
             idle=idle_limit(options),
             total=total,
         )
+
+
+class Attribution:
+    """A stage before all others, which tells the relay whose datagram is at hand."""
+
+    def __init__(self, relay: DatagramRelay, datagrams: Datagrams) -> None:
+        self._relay = relay
+        self._datagrams = datagrams
+        self._peer: Peer | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        peer = self._datagrams.peer
+        if peer is not None and peer is not self._peer:
+            self._peer = peer
+            address = peer.sock.getpeername() if peer.address is None else peer.address
+            self._relay.at_hand(show_address(address))
+        return data
+
+    def end(self) -> bytes:
+        return b""
 
 
 def run_udp(target: Target, options: Options, console: Console) -> int:

@@ -6,6 +6,10 @@ Bytes in, bytes out, the same result wherever the input was cut. Lines keep thei
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class WholeLines:
     """Lets complete lines through and keeps what follows the last newline for the next time."""
@@ -31,42 +35,35 @@ class WholeLines:
         return rest
 
 
-class EndedLines:
-    """A stage in which every piece is whole lines, such as a datagram: the last one gets its newline.
+class SharedLines:
+    """One text that many write to: a line which its writer left open is ended before another writer's begins.
 
-    `added` counts the bytes that the stage has added.
+    `mark` makes of a writer what begins each of its lines.
     """
 
-    def __init__(self) -> None:
-        self.added = 0
-
-    def feed(self, data: bytes) -> bytes:
-        if data.endswith(b"\n"):
-            return data
-        self.added += 1
-        return data + b"\n"
-
-    def end(self) -> bytes:
-        return b""
-
-
-class SharedLines:
-    """One text that many write to: a line which its writer left open is ended before another writer's begins."""
-
-    def __init__(self) -> None:
+    def __init__(self, mark: Callable[[str], bytes] | None = None) -> None:
+        self._mark = mark
         self._writer: str | None = None  # whose line is open
 
     def feed(self, data: bytes, writer: str) -> bytes:
         """What this writer's bytes become in the text."""
         if not data:
             return data
-        start = b"" if self._writer is None or self._writer == writer else b"\n"
+        begins = self._writer != writer
+        start = b"\n" if begins and self._writer is not None else b""
         self._writer = None if data.endswith(b"\n") else writer
-        return start + data
+        if self._mark is None:
+            return start + data
+        mark = self._mark(writer)
+        inner = data.count(b"\n", 0, -1)  # newlines with something behind them
+        return start + (mark if begins else b"") + data.replace(b"\n", b"\n" + mark, inner)
 
     def end(self, writer: str) -> bytes:
         """What ends the line that this writer left open, b"" if there is none."""
-        if self._writer != writer:
-            return b""
+        return self.close() if self._writer == writer else b""
+
+    def close(self) -> bytes:
+        """What ends the line that is open, b"" if there is none."""
+        open_line = self._writer is not None
         self._writer = None
-        return b"\n"
+        return b"\n" if open_line else b""

@@ -47,12 +47,17 @@ def test_less_than_the_longest_is_held_back(pieces: list[bytes], longest: int) -
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.booleans(), st.booleans())))
 def test_a_shared_text_has_no_line_of_two_writers(turns: list[tuple[str, int, bool, bool]]) -> None:
-    """Each writes its own letter, sometimes newlines, and sometimes leaves."""
+    """Each writes its own letter, sometimes newlines, and sometimes leaves. A margin begins all lines and no other."""
     lines, text, written = SharedLines(), b"", b""
+    marked, with_margin = SharedLines(lambda writer: f"<{writer}>".encode()), b""
     for writer, count, newline, leaves in turns:
         data = writer.encode() * count + b"\n" * newline
         text += lines.feed(data, writer) + (lines.end(writer) if leaves else b"")
+        with_margin += marked.feed(data, writer) + (marked.end(writer) if leaves else b"")
         written += data
         assert not leaves or text[-1:] != writer.encode()
     assert all(len(set(line)) <= 1 for line in text.split(b"\n"))
     assert text.replace(b"\n", b"") == written.replace(b"\n", b"")
+    assert [line[3:] for line in with_margin.splitlines()] == text.splitlines()
+    assert all(line[:3] == b"<%c>" % line[3] for line in with_margin.splitlines() if line[3:])
+    assert all(line[:1] == b"<" for line in with_margin.splitlines())
