@@ -7,7 +7,7 @@ function __pync_first
     set -l kind host
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ all pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
     or return
     if set -q _flag_unix; or set -q _flag_unixsock
         set kind path
@@ -112,6 +112,7 @@ complete -c pync -l retry -x -d 'connect again up to N times, after 1 s, 2 s, 4 
 complete -c pync -l parallel -x -d 'with -z: ports probed at once, 256 unless said otherwise'
 complete -c pync -l banner -d 'with -z: show what a service says, asked or not'
 complete -c pync -l watch -x -d 'with --ports: show them again every TIME, at most once a second'
+complete -c pync -l all -d 'with --ports: also what holds a port without listening on it'
 complete -c pync -l pid -x -d 'with --ports: only what this process owns'
 complete -c pync -l name -x -d 'with --ports: only where the program\'s name contains TEXT'
 complete -c pync -l progress -d 'show how far the transfer is: bytes, rate, time, on stderr'

@@ -534,6 +534,14 @@ class Options:
         kind=TIME_VALUE,
         needs=("ports",),
     )
+    all: bool = row(
+        "",
+        "with --ports: also what holds a port without listening on it",
+        group=SEE,
+        needs=("ports",),
+        detail="TCP sockets that are bound and nothing else, connected UDP sockets, and connections whose listener is "
+        "gone or that were made from here: what operands show of their ports, of all ports.",
+    )
     pid: int | None = row("", "with --ports: only what this process owns", group=SEE, kind=PID, needs=("ports",))
     name: str | None = row(
         "", "with --ports: only where the program's name contains TEXT", group=SEE, kind=TEXT, needs=("ports",)
@@ -589,7 +597,7 @@ def given(options: Options) -> Iterator[Opt]:
 
 #: What --ports has a use for; whatever else is given with it was meant for something else.
 OF_PORTS = (
-    "ports", "watch", "pid", "name", "json", "verbose", "ipv4", "ipv6", "udp", "unix", "nodns",
+    "ports", "all", "watch", "pid", "name", "json", "verbose", "ipv4", "ipv6", "udp", "unix", "nodns",
 )  # fmt: skip
 
 

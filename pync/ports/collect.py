@@ -15,31 +15,42 @@ from pync.ports.records import Peer, Port, Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pync.options import Options
 
+#: Whose sockets are read where --all asks for every port.
+EVERY_PORT = range(1 << 16)
 #: What an address is looked up under when nobody listens on it itself.
 WILDCARDS = {4: ("0.0.0.0", "::"), 6: ("::",)}
 
 
 class Wanted:
-    """What to show. `ports` and `paths` are None where all are asked for."""
+    """What to show. `ports` and `paths` are None where all are asked for.
+
+    With `every` all are shown as if they had been asked for one by one.
+    """
 
     def __init__(self, protocols: tuple[str, ...] = (records.TCP, records.UDP)) -> None:
         self.protocols = protocols
         self.version: int | None = None
         self.ports: set[int] | None = None
         self.paths: set[str] | None = None
+        self.every = False
         self.pid: int | None = None
         self.program: str | None = None
         self.peers = False
         self.services = True
 
     @property
-    def by_place(self) -> bool:
-        """Whether certain ports or paths are asked for: then connections that nobody listens for count too."""
-        return self.ports is not None or self.paths is not None
+    def idle(self) -> bool:
+        """Whether sockets count too that hold a port without listening, and connections that nobody listens for."""
+        return self.every or self.ports is not None or self.paths is not None
+
+    @property
+    def local_ports(self) -> Collection[int] | None:
+        """Whose sockets must be read; None: those of the ports that are bound."""
+        return EVERY_PORT if self.idle and self.ports is None else self.ports
 
     def takes(self, entry: Socket) -> bool:
         if self.paths is not None:
@@ -70,6 +81,7 @@ def wanted(asked: Iterable[int | str], options: Options) -> Wanted:
         what.paths = set(options.words) if options.words else None
     else:
         what.ports = ports if options.words else None
+    what.every = options.all
     what.version = 4 if options.ipv4 else 6 if options.ipv6 else None
     what.pid, what.program = options.pid, options.name
     what.peers = options.verbose > 0
@@ -104,7 +116,7 @@ def collect(what: Wanted) -> Snapshot:
     Raises:
         Fault: it tells nothing of its sockets.
     """
-    found = [entry for entry in read(what.protocols, what.ports) if what.takes(entry)]
+    found = [entry for entry in read(what.protocols, what.local_ports) if what.takes(entry)]
     rows, holders = _rows(found, what)
     _own(rows, holders)
     shown = [row for row in rows.values() if _matches(row, what)]
@@ -113,7 +125,7 @@ def collect(what: Wanted) -> Snapshot:
     return Snapshot(sorted(shown, key=_order))
 
 
-def read(protocols: tuple[str, ...], ports: set[int] | None = None) -> list[Socket]:
+def read(protocols: tuple[str, ...], ports: Collection[int] | None = None) -> list[Socket]:
     """The sockets of these protocols, from the best source that there is; it may tell more than is asked for.
 
     `ports` are the local ones; None: at least those that are bound.
@@ -133,7 +145,7 @@ def _rows(found: list[Socket], what: Wanted) -> tuple[dict[Key, Port], dict[Key,
     holders: dict[Key, list[Socket]] = {}
     others = []
     for entry in found:
-        if is_bound(entry, what.by_place):
+        if is_bound(entry, what.idle):
             row = rows.setdefault(_key(entry), Port(*_key(entry)))
             _bind(row, entry)
             holders.setdefault(row.key, []).append(entry)
@@ -141,7 +153,7 @@ def _rows(found: list[Socket], what: Wanted) -> tuple[dict[Key, Port], dict[Key,
             others.append(entry)
     for entry in others:
         home = _home(rows, entry)
-        if home is None and what.by_place:
+        if home is None and what.idle:
             home = rows.setdefault(_key(entry), Port(*_key(entry)))
         if home is None:
             continue

@@ -17,7 +17,7 @@ from pync.ports.records import Socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 # linux/netlink.h, linux/sock_diag.h
 NETLINK_SOCK_DIAG = 4
@@ -67,7 +67,7 @@ STATES = {
 INET_PROTOCOLS = {records.TCP: socket.IPPROTO_TCP, records.UDP: socket.IPPROTO_UDP}
 
 
-def sockets(protocols: tuple[str, ...], ports: set[int] | None = None) -> list[Socket]:
+def sockets(protocols: tuple[str, ...], ports: Collection[int] | None = None) -> list[Socket]:
     """All sockets of these protocols with one of these local ports, in this process's network namespace.
 
     None for `ports` stands for those that are bound: connections from other ports are left out then.
@@ -86,7 +86,7 @@ def sockets(protocols: tuple[str, ...], ports: set[int] | None = None) -> list[S
     return found
 
 
-def _inet(protocol: str, ports: set[int] | None) -> list[Socket]:
+def _inet(protocol: str, ports: Collection[int] | None) -> list[Socket]:
     messages = [
         message
         for family in (socket.AF_INET, socket.AF_INET6)

@@ -26,6 +26,7 @@ from tests.running import PATIENCE, eventually, peer, pync, run_pync, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sockets are compared with iproute2's ss")
 
@@ -314,6 +315,37 @@ def test_asking_for_a_port_that_is_not_bound_ends_with_1_and_says_so_with_v() ->
         port = str(port_of(sock))
     assert run_pync("--ports", port) == (1, "\t".join(HEADER).encode() + b"\n", [])
     assert run_pync("--ports", "-v", port)[2] == ["nothing that was asked for is bound"]
+
+
+def test_all_shows_what_a_range_of_all_ports_shows_and_no_operand_shows_what_is_there_for_anyone(few: Crowd) -> None:
+    """Only what is bound to be told by every kernel: that a TCP socket is merely bound is told since Linux 6.8."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(type=socket.SOCK_DGRAM) as open_udp:
+        open_udp.bind(("127.0.0.1", 0))
+        with socket.create_connection(server.getsockname()) as client, socket.socket(type=socket.SOCK_DGRAM) as joined:
+            joined.connect(open_udp.getsockname())
+            for_anyone = {("tcp", port_of(server)), ("udp", port_of(open_udp))}
+            every = for_anyone | {("tcp", port_of(client)), ("udp", port_of(joined))}
+
+            def among(*words: str) -> set[tuple[str, int]]:
+                return {(row["protocol"], row["port"]) for row in ports(*words)} & every
+
+            assert among() == for_anyone
+            assert among("1-65535") == among("--all") == among("--all", "1-65535") == every
+            assert among("--all", "-u") == {place for place in every if place[0] == "udp"}
+            assert among("--all", "--pid", str(os.getpid())) == every
+
+
+def test_all_shows_the_connections_of_unix_sockets_whose_listener_is_gone(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(path)
+        server.listen()
+        client.connect(path)
+        with server.accept()[0]:
+            server.close()
+            assert path not in {row["address"] for row in ports("-U")}
+            [row] = [row for row in ports("-U", "--all") if row["address"] == path]
+            assert not row["bound"]
 
 
 def test_asking_for_several_ports_ends_with_0_when_one_of_them_is_bound(few: Crowd) -> None:
