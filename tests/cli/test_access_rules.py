@@ -319,6 +319,7 @@ def test_localhost_is_all_addresses_that_the_system_calls_so() -> None:
         assert {source for source in SOURCES if is_served(source, port)} == names & set(SOURCES)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rules_do_not_keep_a_listener_from_serving(tmp_path: Path) -> None:
     path = tmp_path / "rules"
     path.write_text("".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}/32\n" for n in range(100_000)) + "127.0.0.2\n")

@@ -101,6 +101,7 @@ PARTS = st.one_of(
 COMMAND_LINES = st.lists(PARTS, max_size=6).map(lambda parts: [word for part in parts for word in part])
 
 
+@pytest.mark.slow
 def test_what_the_quick_parser_accepts_is_what_typer_makes_of_the_words() -> None:
     accepted = 0
 
@@ -121,6 +122,7 @@ def test_what_the_quick_parser_accepts_is_what_typer_makes_of_the_words() -> Non
     assert accepted > LINES / 4
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(), max_size=8) | st.sampled_from(STRAYS + ODD)))
 def test_no_words_make_it_raise(argv: list[str]) -> None:
     assert isinstance(parse(argv), Options | None)

@@ -10,6 +10,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.running import pync, run_pync
 from tests.sockets import accepted, connected, port_of, receive_all
 
@@ -41,6 +43,7 @@ def test_telnet_options_are_refused_and_never_reach_the_output(server: socket.so
         assert client.finish() == (0, b"")
 
 
+@pytest.mark.slow
 def test_telnet_questions_that_nobody_reads_the_answers_of_cost_no_memory(server: socket.socket) -> None:
     with pync("-t", "-d", "127.0.0.1", port_of(server)) as client, accepted(server) as peer:
         peer.settimeout(1)

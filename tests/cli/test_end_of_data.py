@@ -427,6 +427,7 @@ def peak_memory(process: Running) -> int:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
 
 
+@pytest.mark.slow
 def test_a_slow_reader_of_a_gibibyte_costs_no_memory() -> None:
     import hashlib
 

@@ -169,6 +169,7 @@ def test_a_signal_ends_the_program_and_what_it_started(number: int, between: lis
             assert not any(map(alive, pids))
 
 
+@pytest.mark.slow
 def test_a_program_that_ignores_sigterm_does_not_outlive_us() -> None:
     with pync(*LISTEN, "-c", "trap '' TERM; echo $$; while :; do sleep 600; done") as listener:
         with connected(listener) as sock:
@@ -178,6 +179,7 @@ def test_a_program_that_ignores_sigterm_does_not_outlive_us() -> None:
             assert not alive(pid)
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_moment_leaves_nobody_behind(tmp_path: Path) -> None:
     """The program is started while signals arrive: whichever moment they hit, its file names nobody who is alive."""
     for number in range(10):
@@ -204,6 +206,7 @@ def test_descriptors_that_we_were_given_are_not_handed_on() -> None:
         os.close(writing)
 
 
+@pytest.mark.slow
 @pytest.mark.namespace
 @pytest.mark.parametrize("between", [[], ["-w", "600"]], ids=["direct", "piped"])
 def test_a_client_that_vanishes_takes_its_program_with_it(between: list[str]) -> None:

@@ -157,6 +157,7 @@ def test_the_page_of_the_root_shows_who_is_connected(server: tuple[Running, int]
     assert b'<a href="sub/">sub/</a>' in page.body
 
 
+@pytest.mark.slow
 def test_a_silent_client_and_one_that_drips_are_closed_after_ten_seconds(server: tuple[Running, int]) -> None:
     began = time.monotonic()
     with dial(server[1]) as silent, dial(server[1]) as slow:
@@ -220,6 +221,7 @@ def test_clients_that_leave_in_the_middle_leave_nothing_behind(server: tuple[Run
     assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
 
 
+@pytest.mark.slow
 def test_a_client_that_asks_and_never_reads_holds_no_memory(root: Path) -> None:
     with serving(root) as (process, port):
         converse(port, get(b"/") + get(b"/big.bin"))

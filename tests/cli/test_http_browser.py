@@ -117,6 +117,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.port()}"
 
 
+@pytest.mark.slow
 def test_a_page_is_shown_with_its_image_and_its_letters(browser: Browser, address: str) -> None:
     browser.open(f"{address}/page.html")
     assert browser.run("document.title") == "A page"

@@ -522,6 +522,7 @@ def established(line: bytes) -> int:
     return int(row["connections"]["established"])
 
 
+@pytest.mark.slow
 def test_watching_never_looks_more_often_than_once_a_second() -> None:
     with pync("--ports", "--json", "--watch", "10ms", "1") as watching:
         watching.stdout.readline()

@@ -156,6 +156,7 @@ def churning() -> Running:
     return process
 
 
+@pytest.mark.slow
 def test_processes_that_come_and_go_are_no_error() -> None:
     churn = churning()
     try:

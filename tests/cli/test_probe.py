@@ -227,6 +227,7 @@ def few_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [[], ["--parallel", "5000"], ["--banner", "--parallel", "10"]], ids=" ".join)
 def test_with_few_descriptors_thousands_of_ports_are_probed_and_exactly_the_open_ones_found(option: list[str]) -> None:
     with row_of_ports(2000, 0, 7, 1000, 1001, 1999) as (first, opened):
@@ -235,6 +236,8 @@ def test_with_few_descriptors_thousands_of_ports_are_probed_and_exactly_the_open
     assert (code, lines) == (0, [success(port) for port in opened])
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_whole_host_is_probed_in_one_go_and_the_open_ports_are_among_those_found() -> None:
     with row_of_ports(3, 0, 2) as (first, opened):
         code, _, lines = run_pync("-z", "127.0.0.1", "1-65535")
@@ -504,6 +507,7 @@ def test_a_udp_port_that_nobody_has_gives_exit_code_1() -> None:
     assert (code, lines) == (1, [f"pync: connect to 127.0.0.1 port {port} (udp) failed: Connection refused"])
 
 
+@pytest.mark.slow
 def test_a_silent_udp_port_gives_exit_code_4_and_is_never_a_success(udp_server: socket.socket) -> None:
     port = port_of(udp_server)
     started = time.monotonic()

@@ -84,6 +84,7 @@ def take(connection: socket.socket, count: int) -> None:
 # --- totals
 
 
+@pytest.mark.slow
 def test_a_large_file_ends_at_a_hundred_percent_with_the_right_total_at_both_ends(tmp_path: Path) -> None:
     source = tmp_path / "big"
     source.touch()
@@ -251,6 +252,7 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_the_transfer(
 # --- in a terminal
 
 
+@pytest.mark.slow
 def test_the_bar_grows_in_its_line_until_all_is_sent_and_stays(
     terminal: Window, server: socket.socket, long_file: Path
 ) -> None:
@@ -276,6 +278,7 @@ def test_a_short_transfer_shows_its_last_state_only(terminal: Window, server: so
     terminal.ended_with(0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_last_state_and_the_terminal_as_it_was(
     terminal: Window, server: socket.socket, long_file: Path
 ) -> None:
@@ -289,6 +292,7 @@ def test_ctrl_c_leaves_the_last_state_and_the_terminal_as_it_was(
     assert terminal.ask("cursor_flag") == "1"
 
 
+@pytest.mark.slow
 def test_twenty_columns_are_enough_and_more_are_used_when_they_come(
     terminal: Window, server: socket.socket, long_file: Path
 ) -> None:

@@ -229,6 +229,7 @@ def assert_idle(server: Server) -> None:
 # --- many, one after another and at once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "count"), [("ipv4", 10_000), ("ipv6", 1000), ("unix", 1000)])
 def test_connections_one_after_another_leave_no_descriptor_thread_or_child(
     way: str, count: int, tmp_path: Path
@@ -261,6 +262,7 @@ def test_clients_that_break_off_leave_nothing_behind_and_disturb_nobody(way: str
             eventually(lambda: server.holds() == before, f"what it held at first, {before}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_five_thousand_clients_at_once_each_get_their_own_bytes(way: str, tmp_path: Path, may_open: Any) -> None:
     count = 5000

@@ -224,6 +224,7 @@ def test_the_two_ends_agree_about_what_went_each_way() -> None:
     assert digests(listener.messages) == {"sent": expected["received"], "received": expected["sent"]}
 
 
+@pytest.mark.slow
 def test_a_large_file_has_the_digest_of_sha256sum(tmp_path: Path) -> None:
     source = tmp_path / "big"
     pattern = random.Random(3).randbytes(1 << 20)

@@ -248,7 +248,11 @@ def has_ipv6() -> bool:
     return True
 
 
-@pytest.mark.parametrize("first", range(0, CASES, BATCH), ids=lambda first: f"{first}-{first + BATCH - 1}")
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(first, marks=[pytest.mark.slow] if first else []) for first in range(0, CASES, BATCH)],
+    ids=lambda first: f"{first}-{first + BATCH - 1}",
+)
 def test_random_transfers_arrive_identical_and_both_ends_say_so(first: int, tmp_path: Path) -> None:
     cases = [Case(number) for number in range(first, first + BATCH)]
     if not has_ipv6():

@@ -56,6 +56,7 @@ def test_silence_after_our_input_ends_the_session_after_a_second(udp_server: soc
         assert time.monotonic() - started >= 0.8
 
 
+@pytest.mark.slow
 def test_each_datagram_puts_the_end_off(udp_server: socket.socket) -> None:
     with pync("-u", "-q", "600ms", "127.0.0.1", port_of(udp_server)) as client:
         client.stdin.write(b"x")

@@ -912,7 +912,9 @@ def test_bytes_that_are_to_be_seen_pass_their_stages(loop: JumpingLoop, pipes: A
 
 @needs_splice
 @pytest.mark.parametrize(
-    ("given_", "used"), [({}, True), ({"stages": [Upper()]}, False), ({"by_line": True}, False)], ids=str
+    ("given_", "used"),
+    [({}, True), ({"stages": [Upper()]}, False), ({"by_line": True}, False)],
+    ids=["nobody", "a stage", "by line"],
 )
 def test_splice_serves_where_nobody_needs_to_see_the_bytes(
     loop: JumpingLoop, pipes: Any, sockets: Any, monkeypatch: pytest.MonkeyPatch, given_: dict[str, Any], used: bool

@@ -55,6 +55,7 @@ def test_two_processes_say_what_one_says(host: str) -> None:
     assert both[0] == 0
 
 
+@pytest.mark.alone
 def test_a_whole_range_finds_what_is_open_in_its_order() -> None:
     """That nothing else is found shows on a host of its own, in cli/test_probe_namespaces."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
