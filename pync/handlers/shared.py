@@ -10,7 +10,7 @@ import selectors
 from collections import deque
 
 from pync.net import sockopts, wake
-from pync.net.endpoint import DATAGRAM, Calling, SocketEndpoint
+from pync.net.endpoint import LINES, Calling, SocketEndpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Lane(Calling):
         self._output = output
         self._writer = writer
         self._lines = lines
-        self.kind = SHARED if lines is None else DATAGRAM
+        self.kind = SHARED if lines is None else LINES
 
     def read_into(self, buffer: memoryview) -> int | None:
         raise NotImplementedError("an output is not read from")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 SOCKET, PIPE, TTY, FILE, DATAGRAM, NOTHING = "socket", "pipe", "tty", "file", "datagram", "nothing"
+#: A sink that takes whole lines, any number of them in one write.
+LINES = "lines"
 
 #: What a pipe is grown to for bulk data: the most an unprivileged user may ask for (pipe(7)).
 LARGE_PIPE = 1 << 20

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from pync.net.endpoint import DATAGRAM, FILE, PIPE, SOCKET, grow_pipe
+from pync.net.endpoint import DATAGRAM, FILE, LINES, PIPE, SOCKET, grow_pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class Copy:
         self._boundary = not begun
         self._small_pipe = PIPE in (source.kind, sink.kind)
         self._zero_is_end = source.kind != DATAGRAM
-        self._cuttable = sink.kind != DATAGRAM
+        self._cuttable = sink.kind not in (DATAGRAM, LINES)
+        self._lines_together = sink.kind == LINES
         self.moved = 0
         self.reads = 0
         self.sink_to_blame = False
@@ -135,7 +136,7 @@ class Copy:
 
     def _write(self, limit: int) -> str:
         self.sink_to_blame = True
-        data = self._unit()
+        data = self._unit(limit)
         if self._cuttable:
             data = data[:limit]
         count = self._sink.write(data)
@@ -149,10 +150,12 @@ class Copy:
             _grow_pipes(self._source, self._sink)
         return MORE
 
-    def _unit(self) -> memoryview:
-        """What may leave in one write: everything, or with `by_line` up to the first newline."""
+    def _unit(self, limit: int) -> memoryview:
+        """What may leave in one write: everything, or with `by_line` a line, or several where the sink takes them."""
         if not self._by_line:
             return self._pending
+        if self._lines_together and (end := bytes(self._pending[:limit]).rfind(b"\n") + 1):
+            return self._pending[:end]
         window = LINE_WINDOW
         while True:
             line = bytes(self._pending[:window]).find(b"\n") + 1

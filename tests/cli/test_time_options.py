@@ -6,13 +6,18 @@ at least so long), so that a busy machine cannot make a test fail.
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.running import PATIENCE, pync, run_pync
-from tests.sockets import accepted, connected, port_of, receive_all
+from tests.sockets import accepted, port_of, receive_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("option", ["-w", "--idle-timeout"])
@@ -122,20 +127,26 @@ def test_delay_pauses_between_reads(server: socket.socket) -> None:
         assert time.monotonic() - started >= 0.15
 
 
-def test_rate_limits_what_is_sent(server: socket.socket) -> None:
-    with pync("--rate", "100k", "127.0.0.1", port_of(server)) as client, accepted(server) as peer:
-        started = time.monotonic()
-        client.stdin.write(bytes(100_000))
-        client.stdin.close()
-        assert len(receive_all(peer)) == 100_000
-        assert time.monotonic() - started >= 0.8
+@pytest.mark.parametrize("upward", [True, False], ids=["sending", "receiving"])
+def test_a_rate_is_kept_to_and_takes_little_processor_time(server: socket.socket, tmp_path: Path, upward: bool) -> None:
+    data = bytes(2 << 20)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(data if upward else b"")
+    before = cpu_of_children()
+    with source.open("rb") as stdin, target.open("wb") as stdout:
+        with pync("--rate", "1M", "127.0.0.1", port_of(server), stdin=stdin, stdout=stdout) as client:
+            with accepted(server) as peer:
+                started = time.monotonic()
+                peer.sendall(b"" if upward else data)
+                peer.shutdown(socket.SHUT_WR)
+                assert len(receive_all(peer)) + (0 if upward else len(data)) == len(data)
+            assert client.code() == 0
+            assert time.monotonic() - started >= 1.8
+    assert target.stat().st_size == (0 if upward else len(data))
+    assert cpu_of_children() - before < 0.4  # of which starting takes 0.1 s
 
 
-def test_rate_limits_what_is_received() -> None:
-    with pync("-l", "--rate", "100k", "127.0.0.1", "0") as listener, connected(listener) as peer:
-        started = time.monotonic()
-        peer.sendall(bytes(100_000))
-        peer.shutdown(socket.SHUT_WR)
-        code, data = listener.finish()
-        assert (code, len(data)) == (0, 100_000)
-        assert time.monotonic() - started >= 0.8
+def cpu_of_children() -> float:
+    """Seconds of processor time that our children have used which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

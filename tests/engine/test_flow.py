@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from pync.engine import flow as flow_module
 from pync.engine.flow import Flow
 from pync.net.endpoint import (
+    LINES,
     PIPE,
     Calling,
     FileEndpoint,
@@ -686,7 +687,7 @@ def test_a_rate_is_kept_at_every_moment_and_reached_over_all(rate: int, size: in
     ends = Ends()
     flow.start(ends)
     loop.run_out()
-    burst = max(1.0, rate / 10)
+    burst = max(2.0, rate / 10)
     sent = 0
     for at, piece in zip(sink.times, sink.pieces, strict=True):
         sent += len(piece)
@@ -694,6 +695,16 @@ def test_a_rate_is_kept_at_every_moment_and_reached_over_all(rate: int, size: in
     assert sent == size
     assert ends == [flow]
     assert loop.now - started <= size / rate + 1
+
+
+def test_lines_leave_together_as_far_as_the_rate_lets_them(loop: JumpingLoop) -> None:
+    sink = Clocked(loop)
+    sink.kind = LINES
+    Flow(loop, Memory(b"one\n" * 100), sink, pacers=[Rate(1000, loop.time())], by_line=True).start(Ends())
+    loop.run_out()
+    assert all(piece.endswith(b"\n") for piece in sink.pieces)
+    assert len(sink.pieces) < 12
+    assert b"".join(sink.pieces) == b"one\n" * 100
 
 
 def test_a_pause_comes_after_each_line(loop: JumpingLoop) -> None:
