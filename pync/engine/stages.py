@@ -6,9 +6,13 @@ Without any of these options the lists are empty, and the zero-copy movers stay 
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import time
 
-from pync.errors import Fault, reason
+from pync.errors import NETWORK, TIMEOUT, Fault, reason
+from pync.net import wake
 from pync.wire.pacing import Pause, Rate
 
 TYPE_CHECKING = False
@@ -33,16 +37,40 @@ if TYPE_CHECKING:
         def see(self, data: bytes) -> bytes: ...
 
 
+#: Seconds that a FIFO may take to get its reader, which a script may start together with us; and between two looks.
+READER, AGAIN = 1.0, 0.02
+
+
 class LogFile:
     """A file that a tap writes to, shared by both directions; unbuffered, so that nothing is held back."""
 
-    def __init__(self, path: str, append: bool) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+    def __init__(self, path: str, append: bool, total: float | None = None) -> None:
+        """Open the file. `total` are the seconds of --total-timeout, which a FIFO without a reader may not exceed.
+
+        Raises:
+            Fault: it cannot be opened, or (code 3) a FIFO had no reader within `total`.
+        """
         self._path = path
-        try:
-            self._fd = os.open(path, flags, 0o666)
-        except OSError as error:
-            raise Fault(f"open {path}: {reason(error)}") from None
+        limit = READER if total is None else min(total, READER)
+        deadline = time.monotonic() + limit
+        while True:
+            try:
+                self._fd = self._open(append)
+                return
+            except OSError as error:
+                if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(path).st_mode):
+                    raise Fault(f"open {path}: {reason(error)}") from None
+            if time.monotonic() >= deadline:
+                code = NETWORK if limit == READER else TIMEOUT
+                raise Fault(f"open {path}: no program reads from this FIFO", code)
+            wake.sleep(AGAIN)
+
+    def _open(self, append: bool) -> int:
+        """Without O_NONBLOCK, opening a FIFO would wait for its reader, whatever the limits say (fifo(7))."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+        fd = os.open(self._path, flags | os.O_NONBLOCK, 0o666)
+        os.set_blocking(fd, True)
+        return fd
 
     def write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -162,11 +190,11 @@ class Taps:
             self._digests = [("sent", sent), ("received", received)]
             self._add(Tapped(sent), Tapped(received))
         if options.output is not None:
-            self._log(options.output, options.append_output, Raw(), Raw())
+            self._log(options.output, options, Raw(), Raw())
         if options.hex_dump is not None:
             from pync.wire.hexdump import RECEIVED, SENT, HexDump
 
-            self._log(options.hex_dump, options.append_output, HexDump(SENT), HexDump(RECEIVED))
+            self._log(options.hex_dump, options, HexDump(SENT), HexDump(RECEIVED))
 
     def sent(self) -> list[Stage]:
         return list(self._sent)
@@ -188,8 +216,8 @@ class Taps:
             for file in files:
                 file.close()
 
-    def _log(self, path: str, append: bool, sent: Tap, received: Tap) -> None:
-        file = LogFile(path, append)
+    def _log(self, path: str, options: Options, sent: Tap, received: Tap) -> None:
+        file = LogFile(path, options.append_output, options.total_timeout)
         self._files.append(file)
         if self._margin is not None:
             from pync.wire.lines import SharedLines

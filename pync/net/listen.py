@@ -18,6 +18,7 @@ from pync.net.unixpath import BoundPath
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from pync.options import Options
     from pync.wire.address import Target
@@ -31,6 +32,8 @@ STILLBORN = (
 )  # fmt: skip
 #: How many numbers are tried until one is free for both families (`-l 0`).
 PORT_TRIES = 16
+#: How many names are tried for the draft of a --port-file.
+DRAFT_TRIES = 8
 
 
 class Listener:
@@ -197,11 +200,11 @@ def write_port_file(path: str, listener: Listener) -> None:
         Fault: the file cannot be written.
     """
     ports = dict.fromkeys(address.port for address in listener.addresses())
-    draft = f"{path}.{os.getpid()}.tmp"
     if os.path.exists(path) and not os.path.isfile(path):  # root could replace a device
         raise Fault(f"write {path}: not a regular file")
     try:
-        with open(draft, "x", encoding="ascii") as file:  # "x": what lies in the way is not ours
+        file, draft = _draft(path)
+        with file:
             try:
                 file.writelines(f"{port}\n" for port in ports)
                 file.flush()
@@ -211,3 +214,18 @@ def write_port_file(path: str, listener: Listener) -> None:
                 raise
     except OSError as error:
         raise Fault(f"write {path}: {reason(error)}") from None
+
+
+def _draft(path: str) -> tuple[TextIO, str]:
+    """A new file beside `path`, and its name, which no other process and no earlier run of ours has used.
+
+    "x", because what lies in the way is not ours: it is neither written through nor removed.
+    """
+    for last_try in [False] * (DRAFT_TRIES - 1) + [True]:
+        draft = f"{path}.{os.urandom(4).hex()}.tmp"
+        try:
+            return open(draft, "x", encoding="ascii"), draft
+        except FileExistsError:
+            if last_try:
+                raise
+    raise AssertionError("not reached: the last try returns or raises")

@@ -108,6 +108,27 @@ def test_a_log_that_cannot_be_opened_is_an_error_before_anything_is_sent(server:
     assert (code, messages) == (1, ["pync: open /nonexistent/log: No such file or directory"])
 
 
+@pytest.mark.parametrize("option", ["-o", "--hex-dump"])
+@pytest.mark.parametrize(("limit", "expected"), [([], 1), (["--total-timeout", "0.2"], 3)])
+def test_a_pipe_without_a_reader_holds_up_neither_limits_nor_us(
+    server: socket.socket, tmp_path: Path, option: str, limit: list[str], expected: int
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    code, _, messages = run_pync(option, str(path), *limit, "127.0.0.1", port_of(server))
+    assert (code, messages) == (expected, [f"pync: open {path}: no program reads from this FIFO"])
+
+
+def test_a_pipe_may_get_its_reader_a_moment_later(server: socket.socket, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pync("-o", str(path), "127.0.0.1", port_of(server)) as client, path.open("rb") as reader:
+        with accepted(server) as peer:
+            peer.sendall(b"logged")
+        assert client.finish() == (0, b"logged")
+        assert reader.read() == b"logged"
+
+
 def test_a_log_on_a_full_disk_is_a_clear_error(server: socket.socket) -> None:
     with pync("-o", "/dev/full", "127.0.0.1", port_of(server)) as client, accepted(server) as peer:
         peer.sendall(b"x")

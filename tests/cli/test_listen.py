@@ -104,6 +104,14 @@ def test_the_port_file_holds_the_bound_port_and_nothing_else(tmp_path: Path) -> 
             assert listener.finish() == (0, b"x")
 
 
+def test_a_draft_that_an_earlier_run_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
+    """In a container an earlier run may well have had the same process id."""
+    script = f'touch "{tmp_path}/port.$$.tmp"; exec {PYNC} -l 127.0.0.1 0 --port-file {tmp_path}/port'
+    with running("sh", "-c", script) as listener:
+        port = listener.port()
+        assert (tmp_path / "port").read_text() == f"{port}\n"
+
+
 def test_a_port_file_that_cannot_be_written_is_an_error() -> None:
     code, _, messages = run_pync("-l", "--port-file", "/nonexistent/port", "127.0.0.1", "0")
     assert code == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,6 +95,18 @@ def test_a_log_file_that_takes_no_more_is_an_error_that_names_it() -> None:
     with pytest.raises(Fault, match="write /dev/full: No space left on device"):
         log.write(b"data")
     log.close()
+
+
+def test_a_pipe_waits_for_its_reader_and_then_for_room(tmp_path: Path) -> None:
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool, open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        log = LogFile(path, append=False)
+        os.set_blocking(reader.fileno(), True)
+        read = pool.submit(reader.read)
+        log.write(bytes(1 << 18))  # more than it holds
+        log.close()
+        assert read.result() == bytes(1 << 18)
 
 
 def test_a_log_file_is_not_inherited_by_children(tmp_path: Path) -> None:

@@ -464,6 +464,7 @@ def test_a_file_that_lies_in_the_way_of_the_draft_is_neither_followed_nor_remove
 ) -> None:
     """In a directory that others may write to, a link laid in advance must not be written through."""
     drafts: list[str] = []
+    monkeypatch.setattr(os, "urandom", bytes)
     monkeypatch.setattr(os, "replace", lambda draft, path: drafts.append(draft))
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -472,8 +473,12 @@ def test_a_file_that_lies_in_the_way_of_the_draft_is_neither_followed_nor_remove
         (draft,) = drafts
         os.unlink(draft)
         os.symlink(victim, draft)
-        with contextlib.suppress(Fault):  # another name for the draft would do as well
+        with pytest.raises(Fault, match=r"^write .*/port: File exists$"):
             write_port_file(str(tmp_path / "port"), listener)
+        names = iter([bytes(4), b"next"])
+        monkeypatch.setattr(os, "urandom", lambda _: next(names))
+        write_port_file(str(tmp_path / "port"), listener)
+        assert drafts[1] != draft
     assert victim.read_text() == "precious"
     assert os.path.islink(draft)
 
