@@ -59,7 +59,7 @@ _pync_value() {
         --output-dir) _pync_files "$2" -d "$3" ;;
         --hash) _pync_offer "$2" -W 'blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512' -- "$3" ;;
         -T | --tos) _pync_offer "$2" -W 'lowdelay throughput reliability lowcost inetcontrol netcontrol critical ef cs0 cs1 cs2 cs3 cs4 cs5 cs6 cs7 af11 af12 af13 af21 af22 af23 af31 af32 af33 af41 af42 af43' -- "$3" ;;
-        --loop) _pync_offer "$2" -W 'asyncio uvloop' -- "$3" ;;
+        --loop) _pync_offer "$2" -W 'quick asyncio uvloop' -- "$3" ;;
         -e | --exec) _pync_commands "$2" "$3" ;;
         -c | --sh-exec) _pync_commands "$2" "$3" ;;
         --http-root) _pync_files "$2" -d "$3" ;;

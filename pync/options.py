@@ -434,13 +434,12 @@ class Options:
     )
     loop: str | None = row(
         "",
-        "event loop of -k and of services: asyncio, or uvloop where it is installed",
+        "event loop of -k and of services: quick, asyncio, or uvloop",
         group=LISTEN,
         kind=LOOP,
         needs=("listen",),
         excludes=("udp",),
-        detail="With uvloop many clients that say little are served about a tenth faster; "
-        "`pip install 'pync-netcat[fast]'` brings it.",
+        detail="The default is quick, our own. `pip install 'pync-netcat[fast]'` brings uvloop.",
     )
     # --- Run
     exec: str | None = row(

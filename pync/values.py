@@ -27,7 +27,7 @@ TOS_WORDS = {
 
 
 #: The event loops a server can run on.
-LOOPS = ("asyncio", "uvloop")
+LOOPS = ("quick", "asyncio", "uvloop")
 #: More digits than any time or size needs, and few enough that a float tells them apart.
 MOST_DIGITS = 15
 #: The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL, and for TCP_KEEPCNT (tcp(7)).

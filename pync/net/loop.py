@@ -69,7 +69,7 @@ class Loop:
         self._made = 0
         self._cancelled = 0
         self._stopped = False
-        self._unforeseen = unforeseen
+        self.unforeseen = unforeseen
         self.time = time.monotonic
         if wake.fd >= 0:
             self.add_reader(wake.fd, wake.drain)
@@ -133,15 +133,16 @@ class Loop:
     def _turn(self) -> None:
         ready = self._poller.wait(self._patience())
         removed, requests = self._removed, wake.requests
+        reader_of, writer_of = self._readers.get, self._writers.get
         removed.clear()
         for fd, events in ready:
             # A number that a callback of this turn let go may stand for another file by now.
             if removed and fd in removed:
                 continue
             try:
-                if events != WRITE and (reader := self._readers.get(fd)) is not None:
+                if events != WRITE and (reader := reader_of(fd)) is not None:
                     reader()
-                if events != READ and (writer := self._writers.get(fd)) is not None and fd not in removed:
+                if events != READ and fd not in removed and (writer := writer_of(fd)) is not None:
                     writer()
             except Exception as error:
                 self._failed(error)
@@ -151,9 +152,9 @@ class Loop:
             self._fire_timers()
 
     def _failed(self, error: Exception) -> None:
-        if self._unforeseen is None:
+        if self.unforeseen is None:
             raise error
-        self._unforeseen(error)
+        self.unforeseen(error)
 
     def _fire_timers(self) -> None:
         now = self.time()

@@ -17,8 +17,9 @@ from pync.net.dial import remaining
 from pync.net.unixpath import BoundPath
 from pync.options import BUILT_IN, PROGRAMS, any_of
 from pync.serving.binding import admission_for, open_listener
+from pync.serving.loops import loop_maker
 from pync.serving.report import Report, on_request
-from pync.serving.server import DescriptorLimit, Server, loop_maker, new_loop
+from pync.serving.server import DescriptorLimit, Server
 from pync.wire.services import service
 
 TYPE_CHECKING = False
@@ -90,7 +91,7 @@ def serve(
     Raises:
         Fault: what the user should read.
     """
-    loop = new_loop(console.fail, loop_maker(options.loop))
+    loop = loop_maker(options.loop)()
     handlers = wake.Handlers()
     try:
         server = Server(

@@ -1,18 +1,16 @@
-"""Many clients at once, on asyncio's event loop: accepting, limits, access rules, signals, the count of all.
+"""Many clients at once: accepting, limits, access rules, the count of all.
 
-The only module that imports asyncio as it loads; clients know nothing of its loop but the six methods of
-`net.loop`, and there is no stream, task or future. What is done for a client is a `Client`'s business: a
-conversation with a service, a child process, or a place in the hub.
+Server and clients know nothing of the loop but the methods of `serving.loops`. What is done for a client is a
+`Client`'s business: a conversation with a service, a child process, or a place in the hub.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import resource
 import socket
 
-from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
 from pync.net.listen import STILLBORN
 from pync.serving.binding import client_names
 from pync.serving.tally import Tally
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.net.listen import Listener
+    from pync.net.loop import TimerHandle
+    from pync.serving.loops import ServerLoop
 
     class Client(Protocol):
         """A connection that is being served; `close` ends it now, without a word to its owner."""
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     #: (the connection, the client's name, whom to tell of its end) → the client.
     MakeClient = Callable[[socket.socket, str, OnEnd], Client]
     Admits = Callable[[str], bool]
-    MakeLoop = Callable[[], asyncio.AbstractEventLoop]
 
 #: Connections accepted in a row before those that are there get their turn.
 BATCH = 64
@@ -53,42 +52,6 @@ MANY = 1 << 20
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def loop_maker(name: str | None) -> MakeLoop:
-    """What makes the event loop of --loop.
-
-    Raises:
-        UsageFault: it is not installed.
-    """
-    if name != "uvloop":
-        return asyncio.new_event_loop
-    try:
-        import uvloop
-    except ImportError:
-        raise UsageFault("--loop uvloop: uvloop is not installed (pip install 'pync-netcat[fast]')") from None
-    return uvloop.new_event_loop
-
-
-def new_loop(report: Callable[[str], object], make: MakeLoop = asyncio.new_event_loop) -> asyncio.AbstractEventLoop:
-    """An event loop; what a callback of ours did not foresee is reported, and the others go on.
-
-    Raises:
-        Fault: this thread is running one of its caller's, and asyncio has no loop within a loop.
-    """
-    if _inside_a_loop():
-        raise Fault("a server cannot run inside an event loop that runs already: call it in a thread of its own")
-    loop = make()
-    loop.set_exception_handler(lambda _, context: report(f"internal error: {context.get('exception') or context}"))
-    return loop
-
-
-def _inside_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 class Server:
     """Lets clients in and keeps them until they end.
 
@@ -98,7 +61,7 @@ class Server:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: ServerLoop,
         listener: Listener,
         console: Console,
         *,
@@ -116,7 +79,7 @@ class Server:
         self._tell = tell or console.note
         self._make: MakeClient | None = None
         self._accepting = False
-        self._retry: asyncio.TimerHandle | None = None
+        self._retry: TimerHandle | None = None
         self._said_no_room = False
         self._stopping = False
         self.on_full: Callable[[], object] = _nothing  # asked for room when descriptors have run out
@@ -133,12 +96,13 @@ class Server:
             Fault: why it was stopped, or that `total` seconds are over.
         """
         self._make = make
-        self.loop.set_exception_handler(self._unforeseen)
+        self.loop.unforeseen = self._unforeseen
         self._accept_again()
         if total is not None:
-            self.loop.call_later(total, self.stop, OK, Fault("not done within the total timeout: timed out", TIMEOUT))
+            fault = Fault("not done within the total timeout: timed out", TIMEOUT)
+            self.loop.call_at(self.loop.time() + total, self.stop, OK, fault)
         try:
-            self.loop.run_forever()
+            self.loop.run()
         finally:
             self._close()
         if self.fault is not None:
@@ -154,13 +118,12 @@ class Server:
         self.fault = self.fault or fault
         self.loop.stop()
 
-    def _unforeseen(self, _: object, context: dict[str, Any]) -> None:
+    def _unforeseen(self, error: Exception) -> None:
         """What a callback did not catch: a Fault, such as a log that cannot be written, ends all, nothing else does."""
-        error = context.get("exception")
         if isinstance(error, Fault):
             self.stop(fault=error)
         else:
-            self._console.fail(f"internal error: {error!r}" if error else f"internal error: {context}")
+            self._console.fail(f"internal error: {error!r}")
 
     # --- letting in
 
@@ -209,7 +172,7 @@ class Server:
             self._said_no_room = True
             self._console.fail(f"accept a connection: {reason(error)}: clients wait until others have left")
         self._pause()
-        self._retry = self.loop.call_later(RETRY, self._accept_again)
+        self._retry = self.loop.call_at(self.loop.time() + RETRY, self._accept_again)
         self.on_full()
 
     def _let_in(self, connection: socket.socket, address: Any) -> None:

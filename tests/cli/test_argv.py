@@ -30,7 +30,7 @@ GOOD = {
     "ADDR": ["127.0.0.1", "::1", "host", "-4"],
     "PORT": ["10000", "0", "http", "70000"],
     "NAME": ["sha256", "eth0", "--"],
-    "LOOP": ["asyncio", "uvloop"],
+    "LOOP": ["quick", "asyncio", "uvloop"],
     "FILE": ["/tmp/a", "-", "a=b", "a b", "é"],
     "DIR": ["/tmp", ".", "..", "a b/", "-d"],
     "RULES": ["192.0.2.7", "192.0.2.0/24,host.example", "192.0.*.*", "2001:db8::/32", "192.0.2.7-20"],

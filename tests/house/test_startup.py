@@ -78,6 +78,21 @@ def test_listening_loads_nothing_heavy() -> None:
     assert loaded(listener.messages[-1]) == set()
 
 
+@pytest.mark.parametrize("options", [["--echo"], ["-k", "--hello"], ["-k"]], ids=" ".join)
+def test_serving_loads_no_event_loop_but_ours(options: list[str]) -> None:
+    with running(sys.executable, "-c", MAIN, "-l", *options, "127.0.0.1", "0") as server:
+        with socket.create_connection(("127.0.0.1", server.port()), PATIENCE) as client:
+            client.sendall(b"ping\n")
+            client.shutdown(socket.SHUT_WR)
+            if "-k" not in options:
+                assert client.recv(5, socket.MSG_WAITALL) == b"ping\n"
+        if "-k" in options:
+            server.process.terminate()
+        server.code()
+    assert server.messages[-1].startswith("modules: ")
+    assert loaded(server.messages[-1]) & {"asyncio", "ssl", "typing", "subprocess"} == set()
+
+
 def test_sending_datagrams_loads_nothing_heavy() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.settimeout(PATIENCE)

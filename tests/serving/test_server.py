@@ -1,4 +1,4 @@
-"""Letting clients in, keeping them, counting them: on asyncio's own loop, in a thread of the test.
+"""Letting clients in, keeping them, counting them: on the quick loop, in a thread of the test.
 
 Clients are served with an echo, or with what the test brings. With the installed command, and with
 thousands of clients, it is tested in cli/.
@@ -6,11 +6,11 @@ thousands of clients, it is tested in cli/.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import io
 import os
+import queue
 import resource
 import socket
 import threading
@@ -23,9 +23,10 @@ from pync.console import Console
 from pync.engine.conversation import Conversation
 from pync.errors import INTERRUPTED, NETWORK, TIMEOUT, Fault
 from pync.net.listen import STILLBORN, Listener
+from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.serving import server as module
-from pync.serving.server import BATCH, DescriptorLimit, Server, new_loop
+from pync.serving.server import BATCH, DescriptorLimit, Server
 from pync.wire.services import Echo
 from tests.running import PATIENCE, eventually
 from tests.sockets import receive_all, reset
@@ -45,7 +46,10 @@ class Running:
         self.said = io.StringIO()
         console = Console(None, None, self.said)
         console.verbose = verbose
-        self.loop = new_loop(console.fail)
+        self.loop = Loop()
+        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._bell, self._ringer = socket.socketpair()
+        self.loop.add_reader(self._bell.fileno(), self._answer)
         self.listener = Listener(list(sockets), BoundPath())
         self.server = Server(self.loop, self.listener, console, **given)
         self.outcome: Future[int] = Future()
@@ -61,6 +65,15 @@ class Running:
         except BaseException as error:
             self.outcome.set_exception(error)
 
+    def _answer(self) -> None:
+        self._bell.recv(1)
+        self._calls.get_nowait()()
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Have this called in the server's thread."""
+        self._calls.put(callback)
+        self._ringer.send(b"x")
+
     def ask(self, question: Callable[[], Any]) -> Any:
         """Call this in the server's thread, for what it says."""
         answer: Future[Any] = Future()
@@ -71,7 +84,7 @@ class Running:
             except BaseException as error:
                 answer.set_exception(error)
 
-        self.loop.call_soon_threadsafe(call)
+        self.call(call)
         return answer.result(PATIENCE)
 
     def counts(self) -> dict[str, int]:
@@ -84,10 +97,12 @@ class Running:
 
     def close(self) -> None:
         if not self.outcome.done():
-            self.loop.call_soon_threadsafe(self.server.stop)
+            self.call(self.server.stop)
         self._thread.join(PATIENCE)
         self.listener.close()
         self.loop.close()
+        self._bell.close()
+        self._ringer.close()
 
 
 @contextlib.contextmanager
@@ -301,7 +316,7 @@ def test_a_fault_that_no_client_is_to_blame_for_ends_the_server() -> None:
         raise Fault("write log: No space left on device", NETWORK)
 
     with serving() as (server, _):
-        server.loop.call_soon_threadsafe(fail)
+        server.call(fail)
         with pytest.raises(Fault, match="No space left"):
             server.outcome.result(PATIENCE)
         assert server.said.getvalue() == ""
@@ -408,7 +423,7 @@ def test_accepting_takes_turns_with_serving(monkeypatch: pytest.MonkeyPatch) -> 
             started.set()
             release.wait(PATIENCE)
 
-        server.loop.call_soon_threadsafe(hang)
+        server.call(hang)
         started.wait(PATIENCE)
         for _ in range(BATCH + 10):
             stack.enter_context(connect(address))  # the kernel's queue holds them
@@ -416,9 +431,9 @@ def test_accepting_takes_turns_with_serving(monkeypatch: pytest.MonkeyPatch) -> 
         def count() -> None:
             batches.append(len(made))
             if sum(batches) < 10 * BATCH and len(made) < BATCH + 10:
-                server.loop.call_soon(count)
+                server.loop.call_at(server.loop.time(), count)
 
-        server.loop.call_soon_threadsafe(count)
+        server.call(count)
         release.set()
         eventually(lambda: len(made) == BATCH + 10, "all are let in")
         assert BATCH in batches
@@ -486,14 +501,6 @@ def test_the_first_reason_to_stop_gives_the_code() -> None:
 
         server.ask(signal_and_then_the_end_of_the_only_client)
         assert server.outcome.result(PATIENCE) == INTERRUPTED
-
-
-def test_inside_an_event_loop_of_the_callers_it_says_what_to_do() -> None:
-    async def serve() -> None:
-        with pytest.raises(Fault, match="in a thread of its own"):
-            new_loop(print)
-
-    asyncio.run(serve())
 
 
 def test_the_total_time_ends_it_with_code_3() -> None:
