@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pync.engine.parting import Parting, discard, say_goodbye
+from pync.engine.parting import Parting, hang_up, say_goodbye
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net.move import NOT_JOINABLE
 
@@ -90,9 +90,7 @@ class Conversation:
         if self._over:
             return
         self._release()
-        say_goodbye(self._sock)
-        discard(self._sock)
-        self._sock.close()
+        hang_up(self._sock)
 
     # --- what happens on the socket
 
@@ -291,13 +289,15 @@ class Conversation:
     # --- the end
 
     def _part(self) -> None:
-        """All is said: our FIN, and a moment for a client that is still talking."""
+        """All is said: our FIN, and time for a client that still reads, or is still talking."""
         if self._ended:
             say_goodbye(self._sock)
             self._finish(None)
             return
         self._stop_waiting()
-        self._parting = Parting(self._loop, self._sock, lambda: self._finish(None))
+        self._parting = parting = Parting(
+            self._loop, self._sock, lambda: self._finish(parting.fault(self.name)), patient=True
+        )
 
     def _finish(self, fault: Fault | None) -> None:
         if self._over:

@@ -58,6 +58,8 @@ class Flow:
         self._held = 0
         self.pausing = False
         self.running = False
+        self._last = False  # what was read is the last
+        self.cut = False  # it ended before its source did
         self.error: OSError | None = None
         self.last_moved = loop.time()
 
@@ -94,6 +96,14 @@ class Flow:
         self._on_end = on_end
         self.running = True
         self._step()
+
+    def cut_short(self) -> None:
+        """Read no more: deliver what was read, and end."""
+        self._last = True
+        if self.running and not self._held and not self.pausing:
+            self._watch("")
+            self._cancel_timer()
+            self._timer = self._loop.call_at(self._loop.time(), self._step)
 
     def stop(self) -> None:
         """Leave everything as it is; `on_end` is not called any more."""
@@ -133,6 +143,9 @@ class Flow:
         self._timer = self._loop.call_at(self._loop.time(), self._step)
 
     def _move(self, limit: int) -> str:
+        if self._last and not (self._mover.holds() or (isinstance(self._source, Calling) and self._source.waiting)):
+            self.cut = True
+            return DONE
         before, reads = self._mover.moved, self._mover.reads
         try:
             state = self._mover.move(limit)

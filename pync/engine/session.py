@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pync.options import Options
 
 
+#: Seconds that the last bytes of a stream have which ends before it is whole.
+LAST_WORDS = 1.0
+
+
 class Policy:
     """What the command line says about ends and limits; seconds, None for "no limit"."""
 
@@ -101,7 +105,9 @@ class Session:
         self._output_open = True
         self._end_said = False
         self._finished = False
+        self._over = False
         self.fault: Fault | None = None
+        self.reset_by: float | None = None
         self.output_gone = False
         self.started = loop.time()
 
@@ -113,6 +119,20 @@ class Session:
     def peer_ended(self) -> bool:
         """Whether the peer has said all it had to say."""
         return not self._output_open
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can come or arrive: the peer has ended, or the connection is lost."""
+        return self._over
+
+    @property
+    def input_left(self) -> bool:
+        """Whether more of our input might have come, so that the peer has only a part. A terminal is never whole."""
+        return self._input_open and not self._terminal and not self._policy.by_silence
 
     @property
     def received(self) -> int:
@@ -161,9 +181,40 @@ class Session:
             timer.cancel()
         self._on_finish(self)
 
+    def break_off(self, fault: Fault | None = None) -> None:
+        """End for a reason of ours. What was read of our input is delivered first, within `LAST_WORDS`.
+
+        If that was not all of it, `reset_by` is the time by which the connection has to be reset.
+        """
+        if not self.input_left:
+            self.finish(fault)
+            return
+        if self._finished or self.reset_by is not None:
+            return
+        assert self._up is not None
+        self.fault = self.fault or fault
+        self._reset_soon()
+        self._down.stop()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers = {"reset": self._loop.call_at(self._loop.time() + LAST_WORDS, self.finish)}
+        self._up.cut_short()
+
+    def _reset_soon(self) -> None:
+        self.reset_by = self._loop.time() + LAST_WORDS
+
+    def _broken_off(self, up: Flow) -> None:
+        if up.error is None and not up.cut:  # what was read was all there was
+            self._input_open = False
+            self.reset_by = None
+        self.finish()
+
     # --- our input ends
 
     def _up_ended(self, up: Flow) -> None:
+        if self.reset_by is not None:
+            self._broken_off(up)
+            return
         self._input_open = False
         if up.error is None:
             self._input_done(up)
@@ -172,6 +223,7 @@ class Session:
         elif up.error.errno == errno.EBADF or (up.error.errno == errno.EIO and self._terminal):
             self._not_readable()  # not open for reading, or a terminal that is not ours
         else:
+            self._reset_soon()
             self.finish(Fault(f"read from standard input: {reason(up.error)}"))
 
     def _input_done(self, up: Flow) -> None:
@@ -211,6 +263,7 @@ class Session:
 
     def _down_ended(self, down: Flow) -> None:
         self._output_open = False
+        self._over = down.error is None and not down.read_enough
         if down.error is not None:
             self._receiving_failed(down)
         elif down.read_enough or self._terminal or not self._input_open:
@@ -226,12 +279,15 @@ class Session:
         elif error.errno == errno.EPIPE:
             self.output_closed()
         else:
-            self.finish(Fault(f"write to standard output: {reason(error)}"))
+            self.break_off(Fault(f"write to standard output: {reason(error)}"))
 
     def output_closed(self) -> None:
         """Whoever reads our output has enough; noticed even while nothing is to be written."""
         self.output_gone = True
-        self.finish()
+        if self.sent:  # it counts on the rest of our input
+            self.break_off()
+        else:
+            self.finish()
 
     # --- time
 
@@ -263,7 +319,7 @@ class Session:
             last = self._loop.time()
         due = last + self._policy.idle
         if due <= self._loop.time():
-            self.finish(Fault(f"{self._name}: no data for {self._policy.idle:g} s: timed out", TIMEOUT))
+            self.break_off(Fault(f"{self._name}: no data for {self._policy.idle:g} s: timed out", TIMEOUT))
         else:
             self._timers["idle"] = self._loop.call_at(due, self._look_for_silence)
 
@@ -276,10 +332,11 @@ class Session:
         return self._no_peer_yet or self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
-        self.finish(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))
+        self.break_off(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))
 
     def _lost(self, error: OSError) -> Fault:
         """What to say when the connection broke before both directions were done."""
+        self._over = True
         if error.errno == errno.EPIPE and self._output_open:
             # The reset itself went unseen: a write that was cut short by it has taken its error away.
             error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))

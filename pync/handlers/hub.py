@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from pync.engine.flow import Flow
-from pync.engine.parting import Parting, discard
+from pync.engine.parting import Parting, abort, hang_up
 from pync.engine.session import Session, stream_policy
 from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import TIMEOUT, Fault, reason
@@ -107,6 +107,7 @@ class HubClient:
 
     def drop(self, text: str) -> None:
         """End it for a reason of ours."""
+        abort(self._sock)
         self._session.finish(Fault(text, TIMEOUT))
 
     def drop_unwritten(self, error: OSError) -> None:
@@ -121,8 +122,7 @@ class HubClient:
         self._session.finish()
         if self._parting is not None:
             self._parting.stop()
-            discard(self._sock)
-            self._done()
+            hang_up(self._sock)
 
     def _finished(self, session: Session) -> None:
         self._hub.left(self)
@@ -131,17 +131,19 @@ class HubClient:
         if self._lines is not None:
             self._hub.last_words(self, self._output, self._lines.end(), self._writer)
         self._hub.no_more_of(self._writer)
-        if session.fault is None:
-            self._parting = Parting(self._hub.loop, self._sock, self._done)
-        else:
+        reset_by = session.reset_by if self._hub.spoken else None
+        if reset_by is None and session.fault is not None:
             self._done()
+        else:
+            self._parting = Parting(self._hub.loop, self._sock, self._done, patient=True, reset_by=reset_by)
 
     def _done(self) -> None:
-        self._parting = None
+        parting, self._parting = self._parting, None
+        fault = self._session.fault or (parting.fault(self.name) if parting is not None else None)
         self._sock.close()
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
-            on_end(self, self._session.fault)
+            on_end(self, fault)
 
 
 class Hub:
@@ -182,6 +184,11 @@ class Hub:
         self.input_ended = self._input is None
         self._broadcast = Broadcast(self.has_room, self._copies)
         self._up = self._make_up()
+
+    @property
+    def spoken(self) -> bool:
+        """Whether our input has brought anything that its clients may miss the rest of."""
+        return self._up is not None and self._up.moved > 0
 
     def _make_up(self) -> Flow | None:
         """Our input on its way to all; it begins with the first client."""

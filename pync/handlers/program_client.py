@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 
-from pync.engine.parting import Parting, discard, say_goodbye
+from pync.engine.parting import Parting, hang_up
 from pync.engine.stages import Taps
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net import sockopts
@@ -123,10 +123,7 @@ class ProgramClient:
         if self._lifetime is not None:
             self._lifetime.disown()
         if self._connected:
-            say_goodbye(self._sock)
-            self._sock.setblocking(False)
-            discard(self._sock)
-            self._sock.close()
+            hang_up(self._sock)
 
     # --- for the subclasses
 

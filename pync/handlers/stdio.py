@@ -6,13 +6,13 @@ How the connection came about (dialed or accepted) does not matter here.
 
 from __future__ import annotations
 
-import socket
 import time
 
 from pync.engine.flow import Flow
 from pync.engine.session import Policy, Session, stream_policy
 from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import OK
+from pync.net import wake
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
 from pync.net.loop import Loop
 from pync.net.resolve import show_host, show_peer
@@ -20,17 +20,17 @@ from pync.values import format_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from pync.console import Console
+    from pync.errors import Fault
     from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
     from pync.options import Options
     from pync.wire.margin import Lined
 
-#: Seconds that leaving may take while the peer is still sending (see `part`).
-PARTING = 1.0
 #: Seconds of silence until -v says what is waited for.
 WAITING = 10.0
 
@@ -70,15 +70,23 @@ class Relay:
         if telnet:
             telnet.flows = [flow for flow in (down, up) if flow is not None]
         session = self.session(loop, peer, up, down, self._policy(total), name)
+        signals = wake.Ending(session.break_off)
         if self.console.verbose:
             loop.call_at(loop.time() + WAITING, self._tell_waiting, loop, session)
         try:
-            return self.converse(loop, session)
+            code = self.converse(loop, session)
+            signals.restore()
+            fault = leave(sock, session, name)
         finally:
+            signals.restore()
             if telnet:
                 telnet.close()
             loop.close()
-            part(sock, orderly=session.fault is None)
+            let_go(sock, session)
+        signals.follow()
+        if fault is not None:
+            self.console.fail(fault.text)
+        return code if fault is None else max(code, fault.code)
 
     def _policy(self, total: float | None) -> Policy:
         policy = stream_policy(self.options, total)
@@ -223,7 +231,11 @@ class Relay:
         """A pipe whose reader leaves reports an error on its writing end, even while we are idle."""
         output: Endpoint = self._output
         if output.kind == PIPE:
-            loop.add_reader(output.fd, session.output_closed)
+            loop.add_reader(output.fd, self._output_closed, loop, session)
+
+    def _output_closed(self, loop: Loop, session: Session) -> None:
+        loop.remove_reader(self._output.fd)
+        session.output_closed()
 
 
 def summarize(console: Console, sent: int, received: int, seconds: float) -> None:
@@ -248,18 +260,29 @@ def _numeric(peer: Endpoint) -> tuple[str | None, int | None]:
     return show_host(address) or None, port
 
 
-def part(sock: socket.socket, *, orderly: bool) -> None:
-    """Close a connection without destroying what we sent.
+def leave(sock: socket.socket, session: Session, name: str) -> Fault | None:
+    """End the connection of a session that is over: what the peer `name` did not get of what we sent."""
+    if session.over and session.reset_by is None:
+        return None
+    from pync.engine.parting import Parting
 
-    Closing with unread data sends a reset, which can take from the peer what it has not read yet
-    (RFC 1122, section 4.2.2.13). So: FIN first, then throw away what has arrived, for a bounded time.
-    """
-    if orderly:
-        deadline = time.monotonic() + PARTING
-        try:
-            sock.shutdown(socket.SHUT_WR)
-            while time.monotonic() < deadline and sock.recv(1 << 16):
-                pass
-        except OSError:  # nothing unread, or no connection any more: either way we are done
-            pass
+    loop = Loop()
+    parting = Parting(loop, sock, loop.stop, reset_by=session.reset_by)
+    try:
+        loop.run()
+    finally:
+        loop.close()
+    return parting.fault(name)
+
+
+def let_go(sock: socket.socket, session: Session) -> None:
+    """Close it; by a reset where the peer has got only a part, or an exception ended the session in the middle."""
+    if session.reset_by is not None or (session.input_left and not session.finished):
+        from pync.engine.parting import abort
+
+        abort(sock)
+    elif not session.over:
+        from pync.engine.parting import hang_up
+
+        hang_up(sock)
     sock.close()

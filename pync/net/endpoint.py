@@ -195,6 +195,7 @@ class Calling:
 
     fd = -1
     pollable = False
+    waiting = 0  # bytes that can be read at once
 
     def __init__(self) -> None:
         self._callback: Callable[[], object] | None = None

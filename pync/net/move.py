@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
         def move(self, limit: int) -> str: ...
         def at_boundary(self) -> bool: ...
+        def holds(self) -> bool: ...
         def close(self) -> bytes: ...
 
 
@@ -112,6 +113,10 @@ class Copy:
     def at_boundary(self) -> bool:
         """Whether the last write ended a unit: a line with `by_line`, else all that was read."""
         return self._boundary
+
+    def holds(self) -> bool:
+        """Whether something was read and is not delivered, or the source's end was."""
+        return self._ended or bool(self._pending)
 
     def close(self) -> bytes:
         """Nobody takes over from a copy: what it holds is lost with the session."""
@@ -201,6 +206,10 @@ class Splice:
         """Every step delivers all that it took."""
         return True
 
+    def holds(self) -> bool:
+        """Every step delivers all that it took."""
+        return False
+
     def close(self) -> bytes:
         """Nothing is ever held."""
         return b""
@@ -240,6 +249,10 @@ class SpliceThrough:
     def at_boundary(self) -> bool:
         """Whether our pipe is empty."""
         return not self._held
+
+    def holds(self) -> bool:
+        """Whether our pipe holds something."""
+        return self._held > 0
 
     def close(self) -> bytes:
         """What our pipe still holds: a file that takes no splice shows it only then."""
@@ -283,6 +296,10 @@ class Sendfile:
     def at_boundary(self) -> bool:
         """Every step delivers all that it took."""
         return True
+
+    def holds(self) -> bool:
+        """Every step delivers all that it took."""
+        return False
 
     def close(self) -> bytes:
         """Nothing is ever held."""

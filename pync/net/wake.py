@@ -88,6 +88,40 @@ def _empty() -> None:
         return
 
 
+class Ending:
+    """Hears the first of the signals that end us in the loop, as a call of `callback`; a second ends us at once.
+
+    Where `install` was not called, as in a library, signals are left alone.
+    """
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+        self._before: dict[int, Any] = {}
+        self._heard: tuple[Callable[[int, None], object], int] | None = None
+        for number in ENDS if fd >= 0 else ():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._before[number] = handler
+                signal.signal(number, self._come)
+
+    def _come(self, number: int, _: object) -> None:
+        self._heard = self._before[number], number
+        self.restore()
+        _request(self._callback)
+
+    def restore(self) -> None:
+        """Everything as it was before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def follow(self) -> None:
+        """Do what the signal would have done at once, if one was heard."""
+        if self._heard is not None:
+            handler, number = self._heard
+            handler(number, None)
+
+
 class Handlers:
     """What signals ask for while we run, done in the loop that watches `fd`, not in between two steps.
 

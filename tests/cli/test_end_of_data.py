@@ -384,10 +384,10 @@ def test_a_reader_that_leaves_is_noticed_while_nothing_flows(server: socket.sock
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-def test_signals_close_cleanly(name: str, code: int, server: socket.socket) -> None:
+def test_signals_close_cleanly_where_all_is_said(name: str, code: int, server: socket.socket) -> None:
     import signal
 
-    with pync("127.0.0.1", port_of(server)) as client, accepted(server) as peer:
+    with pync("-d", "127.0.0.1", port_of(server)) as client, accepted(server) as peer:
         peer.sendall(b"x")
         assert client.read(1) == b"x"
         stop(client, getattr(signal, name))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pync.engine import conversation
 from pync.engine.conversation import PIECE, READ, Conversation
-from pync.engine.parting import PARTING
+from pync.engine.parting import GRACE
 from pync.errors import NETWORK, TIMEOUT, Fault
 from pync.wire.services import Chargen, Echo, FilePiece, Hello, Service, Upper
 from tests.engine.test_flow import JumpingLoop, tcp_pair
@@ -432,7 +432,7 @@ def test_a_lull_behind_an_unsent_answer_comes_when_that_is_taken() -> None:
 
 @pytest.mark.parametrize("words", [b"", b"408"])
 def test_a_request_that_takes_too_long_gets_last_words_once(words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "AGAIN", PARTING / 2)
+    monkeypatch.setattr(conversation, "AGAIN", GRACE / 2)
     service = Timed(time_limit=10.0)
     service.words = words
     with scene(service) as talk:
@@ -443,7 +443,7 @@ def test_a_request_that_takes_too_long_gets_last_words_once(words: bytes, monkey
         talk.loop.advance(0.2)
         assert talk.received() == (words or b"")
         assert talk.received() == b""
-        talk.loop.advance(PARTING + 1)
+        talk.loop.advance(GRACE + 1)
         assert service.told == ["expire"]
         assert talk.ends == [None]
 
@@ -519,7 +519,7 @@ def test_the_last_answer_survives_what_the_client_sent_too_much() -> None:
         for _ in range(10):
             talk.sock.sendall(b"still talking" * 1000)
             talk.loop.settle()
-        talk.loop.advance(PARTING * 1.1)
+        talk.loop.advance(GRACE * 1.1)
         assert talk.ends == [None]
         assert talk.sock.recv(100) == b"[bye]"
 

@@ -9,11 +9,21 @@ import contextlib
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pync.engine.parting import PARTING, TURNS, Parting, discard, say_goodbye
+from pync.engine.parting import (
+    GRACE,
+    READ,
+    STALLED,
+    TURNS,
+    Parting,
+    discard,
+    say_goodbye,
+    unacknowledged,
+)
+from pync.engine.session import LAST_WORDS
 from tests.engine.test_flow import JumpingLoop, tcp_pair
 from tests.running import PATIENCE, eventually
 
@@ -31,14 +41,23 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, peer
 
 
-def parting(loop: JumpingLoop, sock: socket.socket, done: list[str]) -> Parting:
+def parting(loop: JumpingLoop, sock: socket.socket, done: list[str], **how: Any) -> Parting:
     """As a conversation parts: closed when it is done."""
 
     def over() -> None:
         done.append("done")
         sock.close()
 
-    return Parting(loop, sock, over)
+    return Parting(loop, sock, over, **how)
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until there is no room: how much that was."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += sock.send(bytes(READ))
+    return sent
 
 
 def wait_until_done(loop: JumpingLoop, done: list[str]) -> None:
@@ -77,16 +96,57 @@ def test_a_peer_that_is_still_talking_reads_our_last_words(pair: tuple[socket.so
     assert loop.empty
 
 
-def test_a_peer_that_does_not_end_is_left_after_a_moment(pair: tuple[socket.socket, socket.socket]) -> None:
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_silent_peer_that_has_everything_is_left_at_once_or_after_a_moment(
+    patient: bool, pair: tuple[socket.socket, socket.socket]
+) -> None:
     ours, peer = pair
     loop, done = JumpingLoop(), list[str]()
-    parting(loop, ours, done)
-    loop.advance(PARTING * 0.9)
-    assert done == []
+    parting(loop, ours, done, patient=patient)
+    loop.advance(GRACE * 0.9)
+    assert done == ([] if patient else ["done"])
     assert peer.recv(1) == b""
-    loop.advance(PARTING * 0.2)
+    loop.advance(GRACE * 0.3)
     assert done == ["done"]
     assert loop.empty
+
+
+def test_a_peer_that_takes_something_now_and_then_is_waited_for(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    sent = fill(ours)
+    leaving = parting(loop, ours, done)
+    got = 0
+    while got < sent // 2:
+        before = unacknowledged(ours)
+        while unacknowledged(ours) == before:
+            got += len(peer.recv(READ))
+        loop.advance(STALLED * 0.9)
+        assert done == []
+    loop.advance(STALLED * 2.1)
+    assert done == ["done"]
+    fault = leaving.fault("somebody")
+    assert fault is not None
+    assert fault.text.startswith("connection with somebody lost: ")
+    assert fault.text.endswith(" bytes not delivered: nothing acknowledged for 5 s")
+
+
+def test_a_reset_waits_for_what_was_sent_and_no_longer_than_it_may(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, peer = pair
+    loop, done = JumpingLoop(), list[str]()
+    sent = fill(ours)
+    parting(loop, ours, done, reset_by=loop.time() + LAST_WORDS)
+    loop.advance(LAST_WORDS * 0.9)
+    assert done == []
+    loop.advance(LAST_WORDS * 0.2)
+    assert done == ["done"]
+    got = 0
+    with pytest.raises(ConnectionResetError):
+        while data := peer.recv(READ):
+            got += len(data)
+    assert got < sent
 
 
 def test_a_peer_that_resets_is_done_at_once(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.engine.flow import Flow
-from pync.engine.session import Policy, Session
+from pync.engine.session import LAST_WORDS, Policy, Session
 from pync.errors import NETWORK, TIMEOUT, Fault
 from pync.net.endpoint import PIPE, FileEndpoint, PipeEndpoint, SocketEndpoint
 from pync.net.loop import Loop
@@ -593,7 +593,52 @@ def test_a_peer_that_takes_nothing_is_silent(scene: Scenes) -> None:
     while now._typing.write(bytes(1 << 16)) is not None:
         now.loop.settle()
     now.loop.advance(5.1)
+    assert now.goes_on  # what was read of our input has a moment more
+    now.loop.advance(LAST_WORDS)
     assert now.fault().code == TIMEOUT
+    assert now.session.reset_by is not None
+
+
+def test_what_was_read_is_delivered_when_the_time_is_over(scene: Scenes) -> None:
+    now = scene(idle=5.0)
+    while now._typing.write(bytes(1 << 16)) is not None:
+        now.loop.settle()
+    now.loop.advance(5.1)
+    arrived = 0
+    while data := now.received():
+        arrived += len(data)
+        now.loop.settle()
+    assert now.fault().code == TIMEOUT
+    assert arrived == now.session.sent
+    assert now.session.reset_by is not None
+
+
+def test_an_input_that_ended_with_what_was_read_last_needs_no_reset(scene: Scenes) -> None:
+    now = scene(total=5.0, pacers=(Pause(10.0),))
+    now.type(b"first")
+    now.type(b"last")
+    now.end_input()
+    now.session.break_off(Fault("enough"))
+    now.loop.advance(0.1)
+    assert now.received() == b"first"
+    now.loop.advance(LAST_WORDS)
+    assert now.session.reset_by is not None  # a pause held the rest back
+
+    again = scene(total=5.0)
+    again.type(b"all")
+    again.end_input()
+    again.session.break_off(Fault("enough"))
+    assert again.session.reset_by is None
+
+
+@pytest.mark.parametrize("kind", ["terminal", "no input", "ended"])
+def test_there_is_no_reset_where_nothing_is_missing(kind: str, scene: Scenes) -> None:
+    now = scene(total=5.0, terminal=kind == "terminal", input=kind != "no input")
+    if kind == "ended":
+        now.end_input()
+    now.loop.advance(5.1)
+    assert now.fault().code == TIMEOUT
+    assert now.session.reset_by is None
 
 
 def test_a_session_that_ends_in_time_has_no_timeout(scene: Scenes) -> None:

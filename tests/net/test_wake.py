@@ -113,6 +113,30 @@ wake.renew()
 assert wake.fd == -1
 """
 
+ENDING = """
+import os, signal
+from pync.net import wake
+wake.install()
+before = {number: signal.getsignal(number) for number in wake.ENDS}
+asked = []
+ending = wake.Ending(lambda: asked.append("to end"))
+os.kill(os.getpid(), signal.SIGINT)
+assert not asked
+wake.drain()
+assert asked == ["to end"]
+assert {number: signal.getsignal(number) for number in wake.ENDS} == before
+for second in (lambda: os.kill(os.getpid(), signal.SIGINT), ending.follow):
+    try:
+        second()
+    except KeyboardInterrupt:
+        continue
+    raise SystemExit("still here")
+ending = wake.Ending(lambda: asked.append("again"))
+ending.restore()
+ending.follow()
+assert {number: signal.getsignal(number) for number in wake.ENDS} == before
+"""
+
 FORK = """
 import os, select, signal, sys
 from pync.net import wake
@@ -169,6 +193,10 @@ def test_a_signal_that_was_ignored_when_we_came_still_is() -> None:
 
 def test_what_is_asked_for_meanwhile_is_done_too() -> None:
     assert run(CHAIN) == 0
+
+
+def test_the_first_signal_to_end_is_heard_in_the_loop_and_the_second_acts_at_once() -> None:
+    assert run(ENDING) == 0
 
 
 def test_a_library_call_leaves_signals_alone() -> None:
