@@ -12,6 +12,7 @@ import select
 import socket
 
 from pync.errors import reason
+from pync.net import multicast
 from pync.net.dial import candidates, opener
 from pync.net.endpoint import DATAGRAM
 from pync.net.pktinfo import answer_from
@@ -343,16 +344,13 @@ def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> 
     """Connect, so that refusals are heard of; but not to a group, whose members answer from their own addresses."""
     shown = host if host == address.host else f"{host} ({address.host})"
     name = f"{shown} port {address.port} (udp)"
-    if options.broadcast or _is_multicast(address):
+    group = multicast.is_group(address)
+    if group:
+        multicast.send_through(sock, address, options)
+    if options.broadcast or group:
         return Peer(sock, address.sockaddr, name)
     sock.connect(address.sockaddr)
     return Peer(sock, None, name)
-
-
-def _is_multicast(address: Address) -> bool:
-    if address.family == socket.AF_INET6:
-        return address.host.lower().startswith("ff")
-    return 224 <= int(address.host.partition(".")[0]) <= 239
 
 
 def _with_hint(error: OSError) -> OSError:

@@ -18,7 +18,7 @@ from pync.net.unixpath import BoundPath
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from pync.options import Options
     from pync.wire.address import Target
@@ -151,15 +151,27 @@ def _bind(address: Address, port: int, options: Options, backlog: int) -> socket
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sockopts.apply(sock, options)
         host, _, *rest = address.sockaddr
-        if address.type == socket.SOCK_DGRAM:
-            ask_local_address(sock, host)
-        sock.bind((host, port, *rest))
         if address.type == socket.SOCK_STREAM:
+            sock.bind((host, port, *rest))
             sock.listen(backlog)
+        else:
+            ask_local_address(sock, host)
+            _bind_datagrams(sock, (host, port, *rest), address, options)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _bind_datagrams(sock: socket.socket, sockaddr: Any, address: Address, options: Options) -> None:
+    from pync.net import multicast
+
+    group = multicast.is_group(address)
+    if group:  # several programs of a machine may hear the same group
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(sockaddr)
+    if group:
+        multicast.join(sock, address, options)
 
 
 def _bind_fault(address: Address, port: int, error: OSError) -> Fault:

@@ -30,7 +30,7 @@ def apply(sock: socket.socket, options: Options) -> None:
     Raises:
         Fault: with code 2, naming the option that this system refuses or lacks.
     """
-    for spelling, level, name, value in _settings(sock.family, options):
+    for spelling, level, name, value in _settings(sock, options):
         if name is None:
             raise Fault(f"{spelling} is not available on this system", USAGE)
         try:
@@ -53,7 +53,7 @@ def check_presence(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _settings(family: int, options: Options) -> Iterator[_Setting]:
+def _settings(sock: socket.socket, options: Options) -> Iterator[_Setting]:
     """(spelling, level, name, value) for each option given."""
     if options.recv_buffer is not None:
         yield "--recv-buffer", socket.SOL_SOCKET, socket.SO_RCVBUF, _int(options.recv_buffer)
@@ -66,17 +66,19 @@ def _settings(family: int, options: Options) -> Iterator[_Setting]:
     if options.interface is not None:
         name = getattr(socket, "SO_BINDTODEVICE", 25 if sys.platform == "linux" else None)
         yield "--interface", socket.SOL_SOCKET, name, options.interface.encode() + b"\0"
-    yield from _ip_settings(family, options)
+    yield from _ip_settings(sock, options)
     yield from _keepalive_settings(options)
 
 
-def _ip_settings(family: int, options: Options) -> Iterator[_Setting]:
-    six = family == socket.AF_INET6
+def _ip_settings(sock: socket.socket, options: Options) -> Iterator[_Setting]:
+    six = sock.family == socket.AF_INET6
     level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
     if options.tos is not None:
         yield "--tos", level, getattr(socket, "IPV6_TCLASS", None) if six else socket.IP_TOS, options.tos
     if options.ttl is not None:
         yield "--ttl", level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, options.ttl
+        if sock.type == socket.SOCK_DGRAM:  # to a group another limit applies, which is 1 by default
+            yield "--ttl", level, socket.IPV6_MULTICAST_HOPS if six else socket.IP_MULTICAST_TTL, options.ttl
     if options.min_ttl is not None:
         yield "--min-ttl", level, (IPV6_MINHOPCOUNT if six else IP_MINTTL).get(sys.platform), options.min_ttl
 

@@ -424,3 +424,41 @@ def test_a_datagram_client_goes_on_to_the_next_address_when_the_first_one_refuse
             assert listener.read(5) == b"query"
             listener.stdin.write(b"answer")
             assert asking.finish() == (0, b"answer")
+
+
+# --- groups
+
+
+@pytest.mark.parametrize("group", ["239.1.2.3", "ff05::77", "ff02::77"])
+def test_members_of_a_group_on_both_hosts_hear_what_is_sent_to_it(hosts: tuple[Host, Host], group: str) -> None:
+    client, server = hosts
+    with (
+        server.pync("-u", "-l", "-v", "--interface", server.device, group, PORT) as far,
+        client.pync("-u", "-l", "-v", "--interface", client.device, group, PORT) as near,
+        client.pync("-u", "-l", "-v", "--interface", client.device, group, PORT) as another,
+    ):
+        for member in (far, near, another):
+            bound(member, 1)
+        with client.pync("-u", "--interface", client.device, group, PORT) as sender:
+            sender.stdin.write(b"to all")
+            for member in (far, near, another):
+                assert member.read(6) == b"to all"
+            far.stdin.write(b"from one")
+            assert sender.read(8) == b"from one"
+
+
+@pytest.mark.parametrize(("group", "field"), [("239.1.2.3", "ip ttl"), ("ff05::77", "ip6 hoplimit")])
+def test_ttl_says_how_far_a_datagram_to_a_group_goes(hosts: tuple[Host, Host], group: str, field: str) -> None:
+    client, server = hosts
+    server.firewall(f"udp dport {PORT} {field} 7 counter accept")
+    with server.pync("-u", "-l", "-v", "--interface", server.device, group, PORT) as member:
+        bound(member, 1)
+        for options in ((), ("--ttl", "7")):
+            client.run_pync("-u", "-q", "0", *options, "--interface", client.device, group, PORT, stdin=b"x")
+        assert member.read(2) == b"xx"
+    assert server.seen() == 1
+
+
+def test_a_group_that_no_network_leads_to_is_an_error_that_says_what_helps(hosts: tuple[Host, Host]) -> None:
+    code, _, messages = hosts[0].run_pync("-u", "-l", "239.1.2.3", PORT)
+    assert (code, messages) == (1, ["pync: join 239.1.2.3: No such device (--interface says on which network)"])
