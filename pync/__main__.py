@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command with the process's own words and streams."""
-    console = Console(*_standard_descriptors(), sys.stderr)
+    console = Console(*_standard_descriptors(), sys.stderr, owned=True)
     wake.install()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup(1) leaves it

@@ -34,8 +34,9 @@ def run(
 
     Returns:
         The exit code (`pync.errors.EXIT_CODES`). Failures are printed to `stderr`, not raised;
-        KeyboardInterrupt passes through. `stdin` and `stdout` stay open and are never set
-        non-blocking; no signal handler is touched.
+        KeyboardInterrupt passes through. `stdin` and `stdout` stay open, also when the peer has
+        ended (the command closes its output then; here its reader sees the end when the caller
+        closes it), and are never set non-blocking; no signal handler is touched.
     """
     import sys
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from pync.errors import Fault, reason
-from pync.net.endpoint import NothingEndpoint, in_background, local_endpoint
+from pync.net.endpoint import TTY, NothingEndpoint, in_background, local_endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,12 +72,13 @@ class Console:
     """Where input comes from, where output goes, and whom to tell.
 
     `stdin` and `stdout` are descriptors; None stands for one that is closed. Whoever follows the run,
-    with --progress and --json, is put into `meter` and `summary`.
+    with --progress and --json, is put into `meter` and `summary`. `owned` descriptors may be replaced.
     """
 
-    def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None) -> None:
+    def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None, *, owned: bool = False) -> None:
         self._stdin = stdin
         self._stdout = stdout
+        self._owned = owned
         self._stderr = stderr
         self.verbose = 0
         self.meter: Meter | None = None
@@ -167,6 +168,20 @@ class Console:
         self.check_output()
         assert self._stdout is not None
         return local_endpoint(self._stdout, writing=True)
+
+    def let_go(self, output: Endpoint) -> bool:
+        """Close our output after its last byte: /dev/null takes the descriptor's place. A terminal stays.
+
+        A descriptor that is a library caller's stays open too: only what we have opened ourselves is closed.
+        """
+        if output.kind == TTY:
+            return False
+        output.close()
+        if self._owned and self._stdout is not None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stdout)
+            os.close(null)
+        return True
 
     def check_output(self) -> None:
         """See that there is an output, before anything else is opened.

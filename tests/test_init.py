@@ -137,9 +137,9 @@ def test_run_relays_between_the_files_it_is_given(tmp_path: Path) -> None:
         with question.open("rb") as stdin, answer.open("wb") as stdout:
             assert pync.run(["127.0.0.1", str(server.getsockname()[1])], stdin, stdout) == 0
             assert not stdin.closed
-            assert not stdout.closed
+            stdout.write(b" and more")
         assert echoed.result(30) == b"question"
-    assert answer.read_bytes() == b"question"
+    assert answer.read_bytes() == b"question and more"
 
 
 def echo_once(server: socket.socket) -> bytes:

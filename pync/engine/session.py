@@ -92,6 +92,7 @@ class Session:
         *,
         name: str = "peer",
         terminal: bool = False,
+        on_peer_end: Callable[[], object] | None = None,
     ) -> None:
         self._loop = loop
         self._peer = peer
@@ -100,6 +101,7 @@ class Session:
         self._policy = policy
         self._name = name  # the peer, for the messages
         self._terminal = terminal
+        self._on_peer_end = on_peer_end  # all that the peer had to say is written
         self._timers: dict[str, TimerHandle] = {}
         self._input_open = up is not None
         self._output_open = True
@@ -266,7 +268,10 @@ class Session:
         self._over = down.error is None and not down.read_enough
         if down.error is not None:
             self._receiving_failed(down)
-        elif down.read_enough or self._terminal or not self._input_open:
+            return
+        if self._on_peer_end is not None:
+            self._on_peer_end()
+        if down.read_enough or self._terminal or not self._input_open:
             self.finish()
         elif self._policy.quit_after is not None:
             self._quit_when_silent()

@@ -7,6 +7,7 @@ How the connection came about (dialed or accepted) does not matter here.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from pync.engine.flow import Flow
 from pync.engine.session import Policy, Session, stream_policy
@@ -40,6 +41,8 @@ class Relay:
 
     #: Whether bytes pass by unseen, so that they cannot be counted.
     blind = False
+    #: Whether no other connection follows; False keeps our output open for it.
+    is_last = True
 
     def __init__(self, options: Options, console: Console) -> None:
         self.options = options
@@ -195,7 +198,8 @@ class Relay:
     def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY
         self.introduce(name, peer)
-        return Session(loop, peer, up, down, policy, name=name, terminal=terminal)
+        done = partial(self._let_go_of_output, loop)
+        return Session(loop, peer, up, down, policy, name=name, terminal=terminal, on_peer_end=done)
 
     def introduce(self, name: str, peer: Endpoint) -> None:
         """Tell the summary who is at the other end."""
@@ -236,6 +240,16 @@ class Relay:
     def _output_closed(self, loop: Loop, session: Session) -> None:
         loop.remove_reader(self._output.fd)
         session.output_closed()
+
+    def _let_go_of_output(self, loop: Loop) -> None:
+        """Nothing more will be written: a program that reads our output sees its end now, whatever our input does."""
+        if not self.is_last:
+            return
+        output: Endpoint = self._output
+        if output.kind == PIPE:
+            loop.remove_reader(output.fd)
+        if self.console.let_go(output):
+            self._output = NothingEndpoint()
 
 
 def summarize(console: Console, sent: int, received: int, seconds: float) -> None:

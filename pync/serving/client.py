@@ -87,6 +87,8 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay 
             unreached.append(fault.code)
             continue
         name = announce(target.host, address, console)
+        if isinstance(relay, Relay):
+            relay.is_last = number + 1 == len(ports)
         reached.append(relay.run(sock, name, total=remaining(options, started)))
     return max(reached) if reached else max(unreached, default=OK)
 

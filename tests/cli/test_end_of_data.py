@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.sockets import accepted, connected, port_of, receive_all, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.running import Running
 
@@ -145,6 +146,82 @@ def test_after_the_peers_eof_a_pipe_is_sent_to_its_end(server: socket.socket) ->
         client.stdin.close()
         assert receive_all(peer) == b"x" * 300_000
         assert client.finish() == (0, b"")
+
+
+def held(process: Running, opened: str) -> bool:
+    """Whether some descriptor of the process is this open file (proc(5))."""
+    fds = f"/proc/{process.process.pid}/fd"
+    return opened in {os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "socket"])
+@pytest.mark.parametrize("listens", [False, True], ids=["connecting", "listening"])
+def test_after_the_peers_eof_our_output_is_let_go(
+    kind: str, listens: bool, server: socket.socket, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(writable(kind, tmp_path))
+        opened = os.readlink(f"/proc/self/fd/{output.fileno()}")
+        words = ["-l", "127.0.0.1", "0"] if listens else ["127.0.0.1", port_of(server)]
+        process = stack.enter_context(pync(*words, stdout=output))
+        peer = stack.enter_context(connected(process) if listens else accepted(server))
+        assert held(process, opened)
+        peer.sendall(b"all of it")
+        peer.shutdown(socket.SHUT_WR)
+        eventually(lambda: not held(process, opened), "the output is let go")
+        assert os.readlink(f"/proc/{process.process.pid}/fd/1") == os.devnull
+        process.stdin.write(b"still sending")
+        assert peer.recv(13) == b"still sending"
+        process.stdin.close()
+        assert process.code() == 0
+
+
+@contextlib.contextmanager
+def writable(kind: str, directory: Path) -> Iterator[IO[bytes] | socket.socket]:
+    """Something to write to, with a reader where it takes one."""
+    if kind == "file":
+        with (directory / "out").open("wb") as file:
+            yield file
+    elif kind == "socket":
+        ours, given = socket.socketpair()
+        with ours, given:
+            yield given
+    else:
+        ends = os.pipe()
+        with open(ends[0], "rb"), open(ends[1], "wb") as pipe:
+            yield pipe
+
+
+def test_a_program_that_reads_our_output_sees_its_end_while_our_input_is_silent(server: socket.socket) -> None:
+    with pync("127.0.0.1", port_of(server)) as client, accepted(server) as peer:
+        peer.sendall(b"all of it")
+        peer.shutdown(socket.SHUT_WR)
+        assert client.stdout.read() == b"all of it"
+        assert client.process.poll() is None
+
+
+def test_a_terminal_stays_our_output_after_the_peers_eof(server: socket.socket) -> None:
+    primary, secondary = pty.openpty()
+    name = os.ttyname(secondary)
+    with open(primary, "rb", buffering=0) as screen, pync("127.0.0.1", port_of(server), stdout=secondary) as client:
+        os.close(secondary)
+        with accepted(server) as peer:
+            peer.sendall(b"bye")
+            peer.shutdown(socket.SHUT_WR)
+            assert screen.read(3) == b"bye"
+            client.stdin.write(b"on")
+            assert peer.recv(2) == b"on"
+            assert held(client, name)
+
+
+def test_between_several_ports_our_output_stays_open(server: socket.socket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as second:
+        second.settimeout(PATIENCE)
+        with pync("-d", "127.0.0.1", port_of(server), port_of(second)) as client:
+            for sock, word in ((server, b"one"), (second, b"two")):
+                with accepted(sock) as peer:
+                    peer.sendall(word)
+            assert client.finish() == (0, b"onetwo")
 
 
 def test_after_the_peers_eof_a_silent_pipe_is_left_with_quit_after(server: socket.socket) -> None:
