@@ -55,6 +55,7 @@ def _descriptor(stream: IO[bytes] | IO[str] | int | None, standard: int) -> int:
 def run_words(argv: list[str], console: Console) -> int:
     """Parse the words (the quick way where it will do) and run them; returns the exit code."""
     code = NETWORK
+    console.json = "--json" in argv  # errors in the words themselves are objects too
     try:
         code = _run_words(argv, console)
     except KeyboardInterrupt:
@@ -104,7 +105,7 @@ def run_options(options: Options, console: Console) -> int:
     """
     from pync.wire.address import target
 
-    console.verbose = options.verbose
+    console.verbose, console.json = options.verbose, options.json
     if options.zero or options.until_closed:
         return _run_probe(options, console)
     if options.ports:
@@ -157,19 +158,16 @@ def _run_datagram_offer(where: Target, options: Options, console: Console) -> in
 
 
 def _follow(options: Options, console: Console) -> None:
-    """Let the sessions of the run be followed, where --progress or --json asks for it."""
+    """Let the sessions of the run be followed, where --progress asks for it."""
     if options.progress:
         from pync.meter.display import display_for
         from pync.meter.progress import Meter
         from pync.net.endpoint import TTY
 
         outlet = console.outlet()
-        display = display_for(outlet, terminal=outlet.kind == TTY, encoding=console.encoding)
+        terminal = outlet.kind == TTY
+        display = display_for(outlet, terminal=terminal, encoding=console.encoding, objects=options.json)
         console.meter = Meter(display, options.size)
-    if options.json:
-        from pync.meter.summary import Summary
-
-        console.summary = Summary()
 
 
 def _run_ports(options: Options, console: Console) -> int:

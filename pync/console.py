@@ -1,7 +1,7 @@
 """The three standard streams of a run, as one object that a library caller or a test can replace.
 
-Messages go out here, a line each, with control characters made harmless. What is said, and
-when, is not decided here.
+Messages go out here, a line each: text with control characters made harmless, or with --json an object. What is
+said, and when, is not decided here; what the run comes to is collected in `outcome`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import os
 
 from pync.errors import Fault, reason
 from pync.net.endpoint import TTY, NothingEndpoint, in_background, local_endpoint
+from pync.outcome import Outcome, holding, numeric
+from pync.values import format_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol, TextIO
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Protocol, TextIO
 
     from pync.net.endpoint import Endpoint
     from pync.net.loop import Reactor
     from pync.net.move import Stage
+    from pync.outcome import Digest
 
     class Outlet(Protocol):
         """A way to stderr that never blocks: `write` gives the bytes taken, None where there is no room."""
@@ -38,16 +41,6 @@ if TYPE_CHECKING:
         def clear(self) -> None: ...
         def stages(self) -> Sequence[Stage]: ...
         def close(self) -> None: ...
-
-    class Summary(Protocol):
-        """Is told what becomes of a run, and says it in one line (--json)."""
-
-        def begin(self) -> None: ...
-        def connected(self, name: str, address: str | None, port: int | None) -> None: ...
-        def moved(self, sent: int, received: int, seconds: float) -> None: ...
-        def digest(self, name: str, direction: str, digest: str) -> None: ...
-        def failed(self, text: str) -> None: ...
-        def line(self, code: int) -> str: ...
 
 
 class TextOutlet:
@@ -69,10 +62,11 @@ class TextOutlet:
 
 
 class Console:
-    """Where input comes from, where output goes, and whom to tell.
+    """Where input comes from, where output goes, and where messages go.
 
-    `stdin` and `stdout` are descriptors; None stands for one that is closed. Whoever follows the run,
-    with --progress and --json, is put into `meter` and `summary`. `owned` descriptors may be replaced.
+    `stdin` and `stdout` are descriptors; None stands for one that is closed. With `json` each message is an
+    object. `meter` follows the sessions (--progress), `outcome` collects what the run comes to.
+    `owned` descriptors may be replaced.
     """
 
     def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None, *, owned: bool = False) -> None:
@@ -81,27 +75,72 @@ class Console:
         self._owned = owned
         self._stderr = stderr
         self.verbose = 0
+        self.json = False
         self.meter: Meter | None = None
-        self.summary: Summary | None = None
+        self.outcome = Outcome()
+        self._paths: dict[str, str] = {}
 
-    def say(self, text: str) -> None:
-        """Print to stderr, whatever state it is in."""
+    def say(self, text: str, event: str = "message", at: Any = None, **facts: Any) -> None:
+        """Print to stderr, whatever state it is in.
+
+        With --json the line is an object: the event, the address `at` (a sockaddr), the facts, the text.
+        """
+        if self.json:
+            self._tell(event, {**({} if at is None else numeric(at)), **facts, "text": text})
+        else:
+            self._write(_harmless(text))
+
+    def note(self, text: str, event: str = "message", at: Any = None, **facts: Any) -> None:
+        """Print to stderr with -v."""
+        if self.verbose:
+            self.say(text, event, at, **facts)
+
+    def warn(self, text: str, event: str = "warning", **facts: Any) -> None:
+        """Print what is no failure of the run, each line with our name in front."""
+        for line in text.splitlines():
+            self.say(line if self.json else f"pync: {line}", event, **facts)
+
+    def fail(self, text: str, **facts: Any) -> None:
+        """Print an error, each line with our name in front."""
+        self.outcome.failed(text)
+        self.warn(text, "error", **facts)
+
+    def moved(self, sent: int | None, received: int | None, seconds: float) -> None:
+        """A session is over: with -v its bytes are told; None where they passed by unseen."""
+        self.outcome.moved(sent, received, seconds)
+        if sent is not None and received is not None:
+            self.note(format_moved(sent, received, seconds), "closed", sent=sent, received=received)
+
+    def hashed(self, digests: Iterable[tuple[str, Digest, str | None]]) -> None:
+        """The digest of each direction, with the log file that may hold the same bytes. They are told at the end."""
+        self.outcome.hashed(
+            (direction, digest, holding((self._paths.get(direction), log), digest.size))
+            for direction, digest, log in digests
+        )
+
+    def report(self) -> None:
+        """Tell the counts of a listener, because a signal asks for them."""
+        if not self.json:
+            for line in self.outcome.report():
+                self.say(line)
+        elif (counts := self.outcome.listener()) is not None:
+            self._tell("listener", {"listener": counts})
+
+    def _tell(self, event: str, facts: dict[str, Any]) -> None:
+        import json
+
+        self._write(json.dumps({"event": event, **facts}))
+
+    def _write(self, line: str) -> None:
         if self._stderr is None:
             return
         if self.meter is not None:
             self.meter.clear()
         try:
-            self._stderr.write(_harmless(text) + "\n")
+            self._stderr.write(line + "\n")
             self._stderr.flush()
         except (OSError, ValueError):
-            self._stderr = None  # it is closed: there is nobody to tell
-
-    def fail(self, text: str) -> None:
-        """Print an error, each line with our name in front."""
-        if self.summary is not None:
-            self.summary.failed(text)
-        for line in text.splitlines():
-            self.say(f"pync: {line}")
+            self._stderr = None  # it is closed: nothing can be told any more
 
     def print(self, text: str) -> None:
         """Write an answer (--help, --version, --json) to the output; a reader that leaves early is no failure.
@@ -121,20 +160,30 @@ class Console:
             raise Fault(f"write to standard output: {reason(error)}") from None
 
     def close(self, code: int) -> None:
-        """The run is over with this exit code: its summary is the last word."""
-        if self.summary is not None and (line := self.summary.line(code)):
-            self.say(line)
+        """The run is over with this exit code: say what it came to."""
+        if self.json:
+            self.report()
+            if (summary := self.outcome.summary(code)) is not None:
+                self._tell("summary", {"summary": summary})
+        else:
+            for line in self.outcome.hashes():
+                self.say(line)
+            for line in self.outcome.words():
+                self.note(line)
         if self.meter is not None:
             self.meter.close()
+
+    def remember_files(self) -> None:
+        """Note which files our input and output are now: the output may be let go of before the end."""
+        for direction, fd in (("sent", self._stdin), ("received", self._stdout)):
+            try:
+                self._paths[direction] = os.readlink(f"/proc/self/fd/{fd}")
+            except OSError:  # closed, or a system without /proc
+                continue
 
     def output_is_terminal(self) -> bool:
         """Whether a person reads the output."""
         return self._stdout is not None and os.isatty(self._stdout)
-
-    def note(self, text: str) -> None:
-        """Print to stderr with -v."""
-        if self.verbose:
-            self.say(text)
 
     def outlet(self) -> Outlet:
         """A way to stderr that never blocks, for what may be left out."""

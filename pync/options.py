@@ -342,7 +342,9 @@ class Options:
         "print the digest of what went each way at the end, such as sha256",
         group=DATA,
         kind=NAME,
-        detail="Any name that Python's hashlib knows and that has a fixed length.",
+        detail="Any name that Python's hashlib knows and that has a fixed length. A direction without a byte has no "
+        "line. Where a file holds exactly the bytes of a direction (standard input or output, or --output), the line "
+        "is one that sha256sum(1) -c and its like check.",
     )
     # --- Socket
     recv_buffer: int | None = row("I", "receive buffer of the socket", group=SOCKET, kind=SIZE, ncat="")
@@ -558,7 +560,7 @@ class Options:
     )
     json: bool = row(
         "",
-        "results as JSON: -z and --ports on stdout, a session's summary on stderr",
+        "results as JSON: -z and --ports on stdout, messages and a summary on stderr",
         group=SEE,
     )
     verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)

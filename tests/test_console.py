@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
+import json
 import os
 import pty
 from typing import TYPE_CHECKING
@@ -136,23 +137,16 @@ def test_a_stream_whose_reader_is_gone_is_given_up_quietly(pipe: tuple[int, int]
 
 
 class Follower:
-    """A meter and a summary: keeps what it was told, in between what is said."""
+    """A meter that writes down when it is told something, in between what is said."""
 
-    def __init__(self, said: io.StringIO, words: str = "the last word") -> None:
+    def __init__(self, said: io.StringIO) -> None:
         self.said = said
-        self.words = words
 
     def clear(self) -> None:
         self.said.write("<clear>")
 
     def close(self) -> None:
         self.said.write("<close>")
-
-    def failed(self, text: str) -> None:
-        self.said.write(f"<{text}>")
-
-    def line(self, code: int) -> str:
-        return self.words and f"{self.words} {code}"
 
 
 def test_a_meter_makes_way_for_every_message() -> None:
@@ -162,25 +156,55 @@ def test_a_meter_makes_way_for_every_message() -> None:
     assert said.getvalue() == "<clear>a message\n"
 
 
-def test_a_summary_hears_of_every_failure() -> None:
-    talking, said = console()
-    talking.summary = Follower(said)  # type: ignore[assignment]
-    talking.fail("first\nsecond")
-    assert said.getvalue() == "<first\nsecond>pync: first\npync: second\n"
-
-
 def test_the_summary_is_the_last_word_before_the_meter_is_closed() -> None:
     talking, said = console()
-    talking.summary = talking.meter = Follower(said)  # type: ignore[assignment]
+    talking.json = True
+    talking.meter = Follower(said)  # type: ignore[assignment]
+    talking.outcome.begin()
     talking.close(3)
-    assert said.getvalue() == "<clear>the last word 3\n<close>"
+    line = said.getvalue().removeprefix("<clear>").removesuffix("<close>")
+    assert json.loads(line)["summary"]["exit"] == 3
 
 
-def test_a_summary_that_has_nothing_to_say_says_nothing() -> None:
+def test_a_run_that_never_began_has_no_summary() -> None:
     talking, said = console()
-    talking.summary = Follower(said, "")  # type: ignore[assignment]
+    talking.json = True
     talking.close(0)
     assert said.getvalue() == ""
+
+
+# --- messages as objects
+
+
+def test_an_object_says_the_event_the_facts_and_the_text() -> None:
+    talking, said = console()
+    talking.json = True
+    talking.say("Listening on ::1 80", "listening", ("::1", 80, 0, 0), extra=1)
+    assert json.loads(said.getvalue()) == {
+        "event": "listening", "address": "::1", "port": 80, "extra": 1, "text": "Listening on ::1 80"
+    }  # fmt: skip
+
+
+def test_the_lines_of_a_failure_are_objects_and_the_outcome_hears_of_it() -> None:
+    talking, said = console()
+    talking.json = True
+    talking.outcome.begin()
+    talking.fail("first\nsecond")
+    found = [json.loads(line) for line in said.getvalue().splitlines()]
+    assert found == [{"event": "error", "text": "first"}, {"event": "error", "text": "second"}]
+    summary = talking.outcome.summary(1)
+    assert summary is not None
+    assert summary["error"] == "first\nsecond"
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_whatever_is_said_is_one_line_that_reads_back(text: str) -> None:
+    talking, said = console()
+    talking.json = True
+    talking.say(text)
+    line = said.getvalue()
+    assert line[:-1].isprintable()
+    assert json.loads(line)["text"] == text
 
 
 # --- a way to stderr that never blocks

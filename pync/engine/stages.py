@@ -176,6 +176,7 @@ class Taps:
         self._sent: list[Stage] = []
         self._received: list[Stage] = []
         self._digests: list[tuple[str, Digest]] = []
+        self._output = options.output
         try:
             self._make(options)
         except BaseException:
@@ -202,9 +203,11 @@ class Taps:
     def received(self) -> list[Stage]:
         return list(self._received)
 
-    def digests(self) -> list[tuple[str, str, str]]:
-        """For each direction: the name of the hash, the direction, the digest."""
-        return [(digest.name, direction, digest.hexdigest()) for direction, digest in self._digests]
+    def digests(self) -> list[tuple[str, Digest, str | None]]:
+        """For each direction: the direction, the digest, and the path of -o if nothing else was written there."""
+        seen = [digest.size for _, digest in self._digests]
+        log = None if all(seen) else self._output
+        return [(direction, digest, log) for direction, digest in self._digests]
 
     def close(self) -> None:
         texts, self._texts = self._texts, []

@@ -166,6 +166,8 @@ class Hub:
         self._margin = margin(options)
         self._taps = Taps(options, self._margin)
         self._files = files
+        if options.hash is not None:
+            console.remember_files()
         self.buffer = memoryview(bytearray(READ))
         nowhere = options.send_only or files is not None
         self._endpoint: Endpoint = NothingEndpoint() if nowhere else console.output()
@@ -222,8 +224,7 @@ class Hub:
         if self._up is not None and self._up.running:
             self._up.stop()
         self.output.flush(LEAVING)
-        for digest in self._taps.digests():
-            self._console.say(" ".join(digest))
+        self._console.hashed(self._taps.digests())
         self._taps.close()
         if self._endpoint.kind == PIPE:
             self.loop.remove_reader(self._endpoint.fd)

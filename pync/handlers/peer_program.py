@@ -196,10 +196,11 @@ class PeerProgram:
     def _push(self) -> bool:
         """Send what was said; whether all of it is."""
         while self._unsent:
-            count = self._send(self._unsent[0])
-            if count is None:
+            # Counted first: the peer has the answer, and may end us with a signal, before another line is run.
+            self.sent += len(self._unsent[0])
+            if self._send(self._unsent[0]) is None:
+                self.sent -= len(self._unsent[0])
                 return False
-            self.sent += count
             self._unsent.popleft()
         return True
 

@@ -11,7 +11,7 @@ import time
 from pync.errors import TIMEOUT, Fault
 from pync.handlers.piped_program import PipedClient
 from pync.handlers.program_client import DirectClient, ProgramClient, Shared
-from pync.handlers.stdio import summarize
+from pync.handlers.stdio import address_of
 from pync.net.loop import Loop
 from pync.options import any_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Options for which the bytes must pass through our hands.
 SEEN = (
     "crlf", "telnet", "output", "hex_dump", "hash", "rate", "delay", "interval", "quit_after", "send_only",
-    "recv_only", "recv_limit", "timeout", "idle_timeout", "progress", "json",
+    "recv_only", "recv_limit", "timeout", "idle_timeout", "progress",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ class Programs(Shared):
     ) -> None:
         super().__init__(program, options, limit)
         self.console = console
+        console.outcome.begin()
         self._last: ProgramClient | None = None
         self._kind = PipedClient if any_of(options, SEEN) else DirectClient
         self.blind = self._kind is DirectClient
@@ -63,6 +64,7 @@ class Programs(Shared):
             faults.append(fault)
             loop.stop()
 
+        self.console.outcome.met(name, address_of(sock))
         client = self._last = self.client(loop, sock, name, ended)
         try:
             if total is not None:
@@ -95,8 +97,7 @@ class Programs(Shared):
         try:
             self.children.close()
         finally:
-            for digest in self.taps.digests():
-                self.console.say(" ".join(digest))
+            self.console.hashed(self.taps.digests())
             self.taps.close()
 
     def _follow(self, loop: Loop, client: ProgramClient) -> None:
@@ -110,8 +111,8 @@ class Programs(Shared):
         finally:
             if meter is not None:
                 meter.end()
-            if isinstance(client, PipedClient):
-                summarize(self.console, client.sent, client.received, time.monotonic() - started)
+            sent, received = (None, None) if self.blind else (client.sent, client.received)
+            self.console.moved(sent, received, time.monotonic() - started)
 
 
 class ProgramClients:

@@ -16,13 +16,13 @@ from pync.errors import OK
 from pync.net import wake
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
 from pync.net.loop import Loop
-from pync.net.resolve import show_host, show_peer
-from pync.values import format_moved
+from pync.net.resolve import show_peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from typing import Any
 
     from pync.console import Console
     from pync.errors import Fault
@@ -55,8 +55,9 @@ class Relay:
         self._files: ClientFiles | None = None
         self.lined = self._make_lined()
         self._output = self._make_output()
-        if console.summary is not None:
-            console.summary.begin()
+        console.outcome.begin()
+        if options.hash is not None:
+            console.remember_files()
 
     def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
         """Relay a stream until both directions are done; closes `sock`.
@@ -125,7 +126,7 @@ class Relay:
             seconds = time.monotonic() - started
             if meter is not None:
                 meter.end()
-            summarize(self.console, *counts(), seconds)
+            self.console.moved(*counts(), seconds)
             self._end_line()
         if session.fault is None:
             return OK
@@ -143,12 +144,8 @@ class Relay:
         return self._counts()[1]
 
     def close(self) -> None:
-        """Tell the digests; close the log files, and what was opened for our input and output."""
-        for digest in self._taps.digests():
-            if self.console.summary is None:
-                self.console.say(" ".join(digest))
-            else:
-                self.console.summary.digest(*digest)
+        """Hand over the digests; close the log files, and what was opened for our input and output."""
+        self.console.hashed(self._taps.digests())
         self._taps.close()
         for endpoint in (self.input, self._output, self._files):
             if endpoint is not None:
@@ -202,9 +199,8 @@ class Relay:
         return Session(loop, peer, up, down, policy, name=name, terminal=terminal, on_peer_end=done)
 
     def introduce(self, name: str, peer: Endpoint) -> None:
-        """Tell the summary who is at the other end."""
-        if self.console.summary is not None:
-            self.console.summary.connected(name, *_numeric(peer))
+        """Tell the outcome who is at the other end."""
+        self.console.outcome.met(name, address_of(peer.sock) if isinstance(peer, SocketEndpoint) else "")
 
     def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
         """From the peer to our output; `first` is what the taps see."""
@@ -252,26 +248,16 @@ class Relay:
             self._output = NothingEndpoint()
 
 
-def summarize(console: Console, sent: int, received: int, seconds: float) -> None:
-    """Tell what a session came to: with --json the summary, else, with -v, the user."""
-    if console.summary is not None:
-        console.summary.moved(sent, received, seconds)
-    else:
-        console.note(format_moved(sent, received, seconds))
-
-
 def _nothing_yet() -> tuple[int, int]:
     return 0, 0
 
 
-def _numeric(peer: Endpoint) -> tuple[str | None, int | None]:
-    """Address and port of the peer at the other end of a stream, as far as it has them."""
+def address_of(sock: socket.socket) -> Any:
+    """The sockaddr of the peer, "" where it has none."""
     try:
-        address = peer.sock.getpeername() if isinstance(peer, SocketEndpoint) else ""
+        return sock.getpeername()
     except OSError:  # gone already
-        return None, None
-    port = address[1] if isinstance(address, tuple) else None
-    return show_host(address) or None, port
+        return ""
 
 
 def leave(sock: socket.socket, session: Session, name: str) -> Fault | None:

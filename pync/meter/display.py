@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from pync.meter.figures import BAR_LEAST, fit, line, pieces
+from pync.meter.figures import BAR_LEAST, facts, fit, line, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ ERASED = b"\r" + ERASE_REST
 DUMB = ("", "dumb", "unknown")
 
 
-def display_for(outlet: Outlet, *, terminal: bool, encoding: str) -> Bar | Lines:
-    """A bar where a terminal can draw one over itself, else lines."""
+def display_for(outlet: Outlet, *, terminal: bool, encoding: str, objects: bool = False) -> Bar | Lines:
+    """A bar where a terminal can draw one over itself, else lines; with --json `objects` in any case."""
+    if objects:
+        return Objects(outlet)
     if terminal and os.environ.get("TERM", "") not in DUMB:
         return Bar(outlet, encoding)
     return Lines(outlet)
@@ -117,6 +119,22 @@ class Lines:
 
     def close(self) -> None:
         self._out.close()
+
+
+class Objects(Lines):
+    """The same for programs (--json): an object a line."""
+
+    def show(self, figures: Figures) -> None:
+        self._out.offer(_object(figures))
+
+    def last(self, figures: Figures) -> None:
+        self._out.insist(_object(figures))
+
+
+def _object(figures: Figures) -> bytes:
+    import json
+
+    return json.dumps({"event": "progress", **facts(figures), "text": line(figures)}).encode() + b"\n"
 
 
 class Painter:

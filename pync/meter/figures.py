@@ -117,6 +117,19 @@ def line(figures: Figures) -> str:
     return f"{sent}, {received} in {figures.seconds:.2f} s ({format_size(figures.up + figures.down)}/s){left}"
 
 
+def facts(figures: Figures) -> dict[str, int | float | None]:
+    """The figures for a program: bytes each way, seconds, bytes a second, and what is known of the whole."""
+    return {
+        "sent": figures.sent,
+        "received": figures.received,
+        "seconds": round(figures.seconds, 3),
+        "rate": round(figures.up + figures.down),
+        "size": figures.size,
+        "percent": figures.percent,
+        "left": None if figures.left is None else round(figures.left, 3),
+    }
+
+
 def pieces(figures: Figures) -> list[Piece]:
     """The figures for a terminal, in the order in which they stand there."""
     found = [] if figures.percent is None else [(0, f"{figures.percent:3}%", "progress.percentage")]

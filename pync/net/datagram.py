@@ -79,7 +79,7 @@ class Datagrams:
         peers: list[Peer],
         report: Callable[[str], None],
         on_peer: Callable[[Peer], None] | None = None,
-        admits: Callable[[str], bool] | None = None,
+        admits: Callable[[Any], bool] | None = None,
     ) -> None:
         self.sockets = sockets
         self.peer: Peer | None = peers[0] if peers else None
@@ -98,7 +98,7 @@ class Datagrams:
 
     def admitted(self, address: Any) -> bool:
         """Whether a sender may be heard (--allow, --deny); one without an address is a unix socket's."""
-        return self._admits is None or not isinstance(address, tuple) or self._admits(address[0])
+        return self._admits is None or not isinstance(address, tuple) or self._admits(address)
 
     def received(self, sock: socket.socket, address: Any, ancillary: list[Any]) -> None:
         """A datagram has come from `address`."""
@@ -368,7 +368,7 @@ def listening_datagrams(
     sockets: list[socket.socket],
     report: Callable[[str], None],
     on_peer: Callable[[Peer], None],
-    admits: Callable[[str], bool] | None = None,
+    admits: Callable[[Any], bool] | None = None,
 ) -> Datagrams:
-    """The conversation of a listener: its peer is whoever sent last, of those whose address `admits` lets in."""
+    """The conversation of a listener: its peer is whoever sent last, of those whose sockaddr `admits` lets in."""
     return Datagrams(sockets, [], report, on_peer, admits)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         """The streams of a run, as the console has them."""
 
         def print(self, text: str) -> None: ...
-        def say(self, text: str) -> None: ...
+        def warn(self, text: str) -> None: ...
         def note(self, text: str) -> None: ...
         def output_is_terminal(self) -> bool: ...
         def output(self) -> Output: ...
@@ -48,7 +48,7 @@ def run_ports(asked: Iterable[int | str], options: Options, console: Console, wa
     snapshot = collect.collect(what)
     console.print(_text(snapshot, options, console))
     if snapshot.partial:
-        console.say(f"pync: {hidden(snapshot)}")
+        console.warn(hidden(snapshot))
     certain = bool(options.words) or what.pid is not None or what.program is not None
     if certain and not any(row.bound for row in snapshot.ports):
         console.note("nothing that was asked for is bound")
@@ -101,7 +101,7 @@ def _watch(what: collect.Wanted, options: Options, console: Console, wake: int) 
         nonlocal told
         if snapshot.partial and not told:
             told = True
-            console.say(f"pync: {hidden(snapshot)}")
+            console.warn(hidden(snapshot))
         return _text(snapshot, options, console)
 
     try:

@@ -97,8 +97,8 @@ def _within(options: Options, deadline: float) -> Options:
 
 
 def _note(console: Console, text: str) -> None:
-    for line in text.splitlines():
-        console.note(f"pync: {line}")
+    if console.verbose:
+        console.warn(text)
 
 
 class _Awaited:

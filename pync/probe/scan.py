@@ -223,9 +223,9 @@ def show(host: str, outcome: Outcome, options: Options, console: Console) -> Non
         _print_object(host, outcome, console)
     elif outcome.state == OPEN:
         console.say(_success(host, outcome))
-    else:
+    elif console.verbose:
         for line in failures(host, outcome):
-            console.note(f"pync: {line}")
+            console.warn(line)
 
 
 def failures(host: str, outcome: Outcome) -> list[str]:

@@ -17,12 +17,13 @@ from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.serving.binding import admission_for, client_names, open_listener
 from pync.serving.client import joiner
-from pync.serving.report import Report, on_request
+from pync.serving.report import on_request
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pync.console import Console
     from pync.net.listen import Listener
@@ -35,14 +36,15 @@ def run_listener(target: Target, options: Options, console: Console) -> int:
     started = time.monotonic()
     admits = admission_for(options)
     relay = joiner(options, console)
-    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
-    on_request(handlers, report.show)
+    tally, handlers = Tally(), wake.Handlers()
+    on_request(handlers, console.report)
     own = BoundPath()
     try:
         listener = open_listener(target, options, console, own)
         try:
             tally.addresses, tally.blind = listener.names(), relay.blind
-            report.of(tally, lambda: [relay] if tally.now else [])
+            tally.present = lambda: [relay] if tally.now else []
+            console.outcome.listens(tally)
             door = Door(listener, console, tally, admits)
             sock, name = door.wait(remaining(options, started))
             listener.close_sockets()
@@ -53,7 +55,6 @@ def run_listener(target: Target, options: Options, console: Console) -> int:
                 tally.gone(relay)
         finally:
             listener.close()
-            report.at_end(told=tally.total > 0 and not tally.blind)
     finally:
         handlers.restore()
         own.remove()
@@ -95,14 +96,14 @@ class Door:
         connection = None if self._accepted else _take(sock)
         if connection is None:
             return
-        where, name = _names(connection)
+        address, where, name = _names(connection)
         if self._may_come(connection):
-            self._console.note(f"Connection received on {where}")
+            self._console.note(f"Connection received on {where}", "connected", address)
             self._accepted.append((connection, name))
             self._loop.stop()
             return
         self._tally.refused_by_rule += 1
-        self._console.note(f"Connection from {where} refused by rule")
+        self._console.note(f"Connection from {where} refused by rule", "refused", address, by="rule")
         connection.close()
 
     def _may_come(self, connection: socket.socket) -> bool:
@@ -128,9 +129,10 @@ def _take(sock: socket.socket) -> socket.socket | None:
     return connection
 
 
-def _names(connection: socket.socket) -> tuple[str, str]:
+def _names(connection: socket.socket) -> tuple[Any, str, str]:
+    """The client's address, and what it is called in announcements and in sentences."""
     try:
         peer = None if connection.family == socket.AF_UNIX else connection.getpeername()
     except OSError:  # gone already: reading will tell
-        return "a client that has left", "client"
-    return client_names(connection, peer)
+        return "", "a client that has left", "client"
+    return peer or "", *client_names(connection, peer)

@@ -65,12 +65,15 @@ def say_bound(listener: Listener, target: Target, options: Options, console: Con
     """A line for each address; without -v too where the system picked the port."""
     tell = console.say if target.ports == [0] else console.note
     for address in listener.addresses():
+        at = address.sockaddr
         if address.family == socket.AF_UNIX:
-            tell(f"Bound on {address.host}")
+            tell(f"Bound on {address.host}", "bound", at)
             if not options.udp:
-                tell(f"Listening on {address.host}")
+                tell(f"Listening on {address.host}", "listening", at)
+        elif options.udp:
+            tell(f"Bound on {address.host} {address.port}", "bound", at)
         else:
-            tell(f"{'Bound' if options.udp else 'Listening'} on {address.host} {address.port}")
+            tell(f"Listening on {address.host} {address.port}", "listening", at)
     if target.host is None and target.path is None and private(options):
         console.say("only for this machine: name a HOST, such as 0.0.0.0 or ::, to let others in")
 

@@ -114,10 +114,11 @@ def _reach_path(path: str, options: Options, own: BoundPath, console: Console) -
 def announce(host: str, address: Address, console: Console) -> str:
     """Say with -v that the connection stands, in the words of nc(1); returns the peer's name for messages."""
     if not address.port:
-        console.note(f"Connection to {address.host} succeeded!")
+        console.note(f"Connection to {address.host} succeeded!", "connected", address.sockaddr)
         return address.host
     shown = host if host == address.host else f"{host} ({address.host})"
-    console.note(f"Connection to {shown} {port_words(address.port, address.protocol, console)} succeeded!")
+    words = port_words(address.port, address.protocol, console)
+    console.note(f"Connection to {shown} {words} succeeded!", "connected", address.sockaddr)
     return f"{shown} port {address.port}"
 
 

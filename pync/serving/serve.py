@@ -18,7 +18,7 @@ from pync.net.unixpath import BoundPath
 from pync.options import BUILT_IN, PROGRAMS, any_of
 from pync.serving.binding import admission_for, open_listener
 from pync.serving.loops import loop_maker
-from pync.serving.report import Report, on_request
+from pync.serving.report import on_request
 from pync.serving.server import DescriptorLimit, Server
 from pync.wire.services import service
 
@@ -60,14 +60,14 @@ def run_server(target: Target, options: Options, console: Console) -> int:
     admits = admission_for(options)
     make_offer = offering(options, console)
     limit = DescriptorLimit()
-    report = Report(options, console)
+    console.outcome.begin()
     handlers = wake.Handlers()
-    on_request(handlers, report.show)
+    on_request(handlers, console.report)
     own = BoundPath()
     try:
         listener = open_listener(target, options, console, own)
         try:
-            return serve(listener, options, console, make_offer, admits, report, remaining(options, started))
+            return serve(listener, options, console, make_offer, admits, remaining(options, started))
         finally:
             listener.close()
     finally:
@@ -82,7 +82,6 @@ def serve(
     console: Console,
     make_offer: MakeOffer,
     admits: Admits | None,
-    report: Report,
     total: float | None = None,
     life: int = -1,
 ) -> int:
@@ -104,7 +103,7 @@ def serve(
             tell=console.note if any_of(options, (*BUILT_IN, *PROGRAMS)) and options.keep_open else console.fail,
         )
         _hear(handlers, server)
-        report.of(server.tally, lambda: server.clients)
+        console.outcome.listens(server.tally)
         if life >= 0:
             loop.add_reader(life, server.stop)
         offer = make_offer(server)
@@ -114,7 +113,6 @@ def serve(
             return server.run(offer.client, total)
         finally:
             offer.close()
-            report.at_end()
     finally:
         handlers.restore()
         loop.close()

@@ -84,7 +84,7 @@ class Server:
         self._stopping = False
         self.on_full: Callable[[], object] = _nothing  # asked for room when descriptors have run out
         self.clients: dict[Client, None] = {}
-        self.tally = Tally()
+        self.tally = Tally(lambda: self.clients)
         self.tally.addresses = listener.names()
         self.code = OK
         self.fault: Fault | None = None
@@ -179,15 +179,17 @@ class Server:
         where, name = client_names(connection, address)
         if self._admits is not None and connection.family != socket.AF_UNIX and not self._admits(address[0]):
             self.tally.refused_by_rule += 1
-            self._console.note(f"Connection from {where} refused by rule")
+            self._console.note(f"Connection from {where} refused by rule", "refused", address, by="rule")
             connection.close()
             return
         if self._most is not None and len(self.clients) >= self._most:
             self.tally.refused_by_limit += 1
-            self._console.note(f"Connection from {where} refused: {self._most} at once is the limit")
+            why = f"{self._most} at once is the limit"
+            self._console.note(f"Connection from {where} refused: {why}", "refused", address, by="limit")
             connection.close()
             return
-        self._console.note(f"Connection received on {where}")
+        self._console.note(f"Connection received on {where}", "connected", address)
+        self._console.outcome.met(name, address)
         if self._once:
             self._pause()
             self._listener.close_sockets()
@@ -214,13 +216,20 @@ class Server:
         if fault is not None:
             self._tell(fault.text)
         elif self._console.verbose:
-            moved = "" if self.tally.blind else f": sent {client.sent} bytes, received {client.received} bytes"
-            self._console.note(f"{client.name} has left{moved}")
+            self._say_left(client)
         if self._once:
             self.stop(OK if fault is None else fault.code)
         elif self._retry is not None:
             self._pause()
             self._accept_again()
+
+    def _say_left(self, client: Client) -> None:
+        if self.tally.blind:
+            self._console.note(f"{client.name} has left", "closed", name=client.name, sent=None, received=None)
+            return
+        sent, received = client.sent, client.received
+        text = f"{client.name} has left: sent {sent} bytes, received {received} bytes"
+        self._console.note(text, "closed", name=client.name, sent=sent, received=received)
 
     def _close(self) -> None:
         self._pause()

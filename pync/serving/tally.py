@@ -1,7 +1,7 @@
 """What a listener knows about itself: who is there, who was, what was refused, how much went through.
 
-Counted as it happens, never scanned for. `report` makes words of it, `as_json` one object; when to show
-them is decided elsewhere.
+Counted as it happens, never scanned for. `report` makes words of it, `as_json` one object. The outcome of the run
+shows them, on request and at the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pync.values import format_moved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     class Counted(Protocol):
@@ -29,9 +29,13 @@ SUMMED = ("now", "peak", "total", "refused_by_rule", "refused_by_limit", "receiv
 
 
 class Tally:
-    """The counts of one listener. `sent` and `received` are bytes of connections that are over."""
+    """The counts of one listener. `sent` and `received` are bytes of connections that are over.
 
-    def __init__(self) -> None:
+    `present` gives the connections that are still there.
+    """
+
+    def __init__(self, present: Callable[[], Iterable[Counted]] = tuple) -> None:
+        self.present = present
         self.started = time.monotonic()
         self.blind = False  # programs hold the connections themselves: their bytes do not come by here
         self.addresses: list[str] = []
@@ -51,10 +55,15 @@ class Tally:
         self.sent += client.sent
         self.received += client.received
 
-    def counts(self, present: Iterable[Counted] = ()) -> dict[str, int]:
+    @property
+    def seconds(self) -> float:
+        """For how long there has been something to count."""
+        return time.monotonic() - self.started
+
+    def counts(self) -> dict[str, int]:
         """All the numbers, with the bytes of the clients that are still present."""
         numbers = {name: getattr(self, name) for name in SUMMED}
-        for client in present:
+        for client in self.present():
             numbers["sent"] += client.sent
             numbers["received"] += client.received
         return numbers
@@ -64,11 +73,11 @@ class Tally:
         for name in SUMMED:
             setattr(self, name, getattr(self, name) + numbers.get(name, 0))
 
-    def report(self, present: Iterable[Counted] = ()) -> list[str]:
-        """Lines for people."""
-        numbers = self.counts(present)
+    def report(self, *, over: bool = False) -> list[str]:
+        """Lines for people; `over` when we do not listen any more."""
+        numbers = self.counts()
         return [
-            *(f"listening on {address}" for address in self.addresses),
+            *(f"{'stopped ' if over else ''}listening on {address}" for address in self.addresses),
             self._clients(numbers),
             self._bytes(numbers["sent"], numbers["received"]),
         ]
@@ -78,21 +87,18 @@ class Tally:
         return came + "; refused: {refused_by_rule} by rule, {refused_by_limit} by limit".format(**numbers)
 
     def _bytes(self, sent: int, received: int) -> str:
-        seconds = time.monotonic() - self.started
         if self.blind:
-            return f"up for {seconds:.2f} s; bytes are not counted, the programs hold the connections themselves"
-        return format_moved(sent, received, seconds)
+            return f"up for {self.seconds:.2f} s; bytes are not counted, the programs hold the connections themselves"
+        return format_moved(sent, received, self.seconds)
 
-    def as_json(self, present: Iterable[Counted] = ()) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The same as plain values, in a form that stays as it is."""
-        numbers = self.counts(present)
+        numbers = self.counts()
         return {
-            "listener": {
-                "addresses": self.addresses,
-                "connections": {name: numbers[name] for name in ("now", "peak", "total")},
-                "refused": {"rule": numbers["refused_by_rule"], "limit": numbers["refused_by_limit"]},
-                "sent": None if self.blind else numbers["sent"],
-                "received": None if self.blind else numbers["received"],
-                "seconds": round(time.monotonic() - self.started, 3),
-            }
+            "addresses": self.addresses,
+            "connections": {name: numbers[name] for name in ("now", "peak", "total")},
+            "refused": {"rule": numbers["refused_by_rule"], "limit": numbers["refused_by_limit"]},
+            "sent": None if self.blind else numbers["sent"],
+            "received": None if self.blind else numbers["received"],
+            "seconds": round(self.seconds, 3),
         }

@@ -30,11 +30,14 @@ from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
 from pync.options import any_of
 from pync.serving.binding import admission_for, open_listener
-from pync.serving.report import Report, on_request
+from pync.serving.notes import Notes
+from pync.serving.report import on_request
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pync.console import Console
     from pync.engine.flow import Flow
     from pync.net.endpoint import Endpoint
@@ -83,16 +86,10 @@ class DatagramRelay(Relay):
 
     def introduce(self, name: str, peer: Endpoint) -> None:
         """A listener has no peer yet: each is told when it comes."""
-        if self.console.summary is not None:
-            self.console.summary.begin()
 
     def meet(self, peer: Peer) -> None:
-        """Tell the summary of a peer; one through a connected socket has its address there."""
-        if self.console.summary is None:
-            return
-        address = peer.sock.getpeername() if peer.address is None else peer.address
-        port = address[1] if isinstance(address, tuple) else None
-        self.console.summary.connected(peer.name, show_host(address), port)
+        """Tell the outcome of a peer; one through a connected socket has its address there."""
+        self.console.outcome.met(peer.name, peer.sock.getpeername() if peer.address is None else peer.address)
 
     def peer_known(self) -> None:
         """The first datagram has come to a listener: now there is somebody to send our input to."""
@@ -166,7 +163,7 @@ def _converse(target: Target, options: Options, console: Console, relay: Datagra
             datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
         assert datagrams.peer is not None
         name = datagrams.peer.name
-        console.note(f"Sending to {name}")
+        console.note(f"Sending to {name}", "connected", datagrams.peer.address or datagrams.peer.sock.getpeername())
         relay.meet(datagrams.peer)
         return relay.run_datagrams(datagrams, name, total=remaining(options, started), waiting=False)
     finally:
@@ -174,33 +171,35 @@ def _converse(target: Target, options: Options, console: Console, relay: Datagra
 
 
 def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
-    report, tally, handlers = Report(options, console), Tally(), wake.Handlers()
+    tally, handlers = Tally(lambda: [relay]), wake.Handlers()
 
     def received(peer: Peer) -> None:
         tally.come()
         relay.meet(peer)
         port = "" if peer.sock.family == socket.AF_UNIX else f" {peer.address[1]}"
-        console.note(f"Connection received on {show_host(peer.address)}{port}")
+        console.note(f"Connection received on {show_host(peer.address)}{port}", "connected", peer.address)
         relay.peer_known()
 
     rules = admission_for(options)
 
-    def admits(host: str) -> bool:
+    notes = Notes(console)
+
+    def admits(address: Any) -> bool:
         assert rules is not None
-        admitted = rules(host)
-        tally.refused_by_rule += not admitted
+        admitted = rules(address[0])
+        if not admitted:
+            tally.refused_by_rule += 1
+            notes.refused(address)
         return admitted
 
-    on_request(handlers, report.show)
+    on_request(handlers, console.report)
     own = BoundPath()
     try:
         listener = open_listener(target, options, console, own)
         tally.addresses = listener.names()
-        report.of(tally, lambda: [relay])
+        console.outcome.listens(tally)
         datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received, admits if rules else None)
         return relay.run_datagrams(datagrams, "listener", total=remaining(options, started), waiting=True)
     finally:
         handlers.restore()
         own.remove()
-        if tally.addresses:
-            report.at_end(told=True)

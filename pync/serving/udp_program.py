@@ -30,7 +30,8 @@ from pync.net.unixpath import BoundPath
 from pync.options import ROWS, any_of
 from pync.processes.program import addresses_environment, program_from
 from pync.serving.binding import open_listener
-from pync.serving.report import Report, on_request
+from pync.serving.notes import Notes
+from pync.serving.report import on_request
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
@@ -67,7 +68,8 @@ class PeerPrograms:
         self._most = programs.options.max_conns or MOST_PEERS
         self._peers: dict[Any, PeerProgram] = {}
         self.alive: set[PeerProgram] = set()  # those that are deaf and not over yet too
-        self.tally = Tally()
+        self.tally = Tally(lambda: self.alive)
+        self._notes = Notes(self._console)
         self._full = False
         self._failures: set[int | None] = set()  # said since the last success
         self._buffer = memoryview(bytearray(1 << 18))
@@ -96,7 +98,9 @@ class PeerPrograms:
 
     def _turned_away(self, sock: socket.socket, address: Any) -> bool:
         refused = self._admits is not None and sock.family != socket.AF_UNIX and not self._admits(address[0])
-        self.tally.refused_by_rule += refused
+        if refused:
+            self.tally.refused_by_rule += 1
+            self._notes.refused(address)
         return refused
 
     def _program(self, sock: socket.socket, address: Any, ancillary: list[Any]) -> PeerProgram | None:
@@ -117,7 +121,9 @@ class PeerPrograms:
         def ended(program: PeerProgram) -> None:
             self.alive.discard(program)
             self.tally.gone(program)
-            self._console.note(f"{peer.name} has left")
+            self._console.note(
+                f"{peer.name} has left", "closed", name=peer.name, sent=program.sent, received=program.received
+            )
             self._full = False
             if self._peers.get(key) is program:
                 del self._peers[key]
@@ -131,7 +137,8 @@ class PeerPrograms:
                 self._console.fail(f"run {self._programs.program.shown}: {reason(error)}")
             return None
         self._failures.clear()
-        self._console.note(f"Connection received on {peer.name}")
+        self._console.note(f"Connection received on {peer.name}", "connected", peer.address)
+        self._console.outcome.met(peer.name, peer.address)
         self._peers[key] = program
         self.alive.add(program)
         self.tally.come()
@@ -211,13 +218,13 @@ def _check(options: Options) -> None:
 def _listen(
     target: Target, programs: Programs, own: BoundPath, started: float, admits: Callable[[str], bool] | None
 ) -> int:
-    report, handlers = Report(programs.options, programs.console), wake.Handlers()
-    on_request(handlers, report.show)
+    handlers = wake.Handlers()
+    on_request(handlers, programs.console.report)
     listener = open_listener(target, programs.options, programs.console, own)
     loop = Loop()
     peers = PeerPrograms(programs, loop, admits)
     peers.tally.addresses = listener.names()
-    report.of(peers.tally, lambda: peers.alive)
+    programs.console.outcome.listens(peers.tally)
     try:
         for sock in listener.sockets:
             peers.listen(sock)
@@ -227,7 +234,6 @@ def _listen(
         handlers.restore()
         loop.close()
         listener.close()
-        report.at_end()
     return OK
 
 
@@ -250,7 +256,10 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
     datagrams = _dial(target, options, console, own)
     peer = datagrams.peer
     assert peer is not None
-    console.note(f"Sending to {peer.name}")
+    remote = peer.sock.getpeername() if peer.address is None else peer.address
+    console.note(f"Sending to {peer.name}", "connected", remote)
+    console.outcome.met(peer.name, remote)
+    began = time.monotonic()
     loop = Loop()
     source = DatagramSource(datagrams)
     program = PeerProgram(programs, loop, datagrams.send, idle_limit(options), lambda _: loop.stop())
@@ -264,7 +273,6 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
             program.take(bytes(buffer[:count]))
 
     try:
-        remote = peer.sock.getpeername() if peer.address is None else peer.address
         try:
             program.start(addresses_environment(peer.sock, remote, peer.sock.getsockname()))
         except OSError as error:
@@ -275,10 +283,10 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
             _run(loop, remaining(options, started), peer.name)
         finally:
             program.release()
+            console.moved(program.sent, program.received, time.monotonic() - began)
     finally:
         loop.close()
         source.close()
-    console.note(f"sent {program.sent} bytes, received {program.received} bytes")
     return NETWORK if program.code == OK and (datagrams.refused or datagrams.unsent) else program.code
 
 

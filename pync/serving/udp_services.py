@@ -13,25 +13,25 @@ import time
 from pync.engine.session import idle_limit
 from pync.errors import OK, TIMEOUT, Fault, reason
 from pync.net import wake
-from pync.net.datagram import ANCILLARY_SPACE, KNOWN_PEERS
+from pync.net.datagram import ANCILLARY_SPACE
 from pync.net.dial import remaining
 from pync.net.loop import Loop
 from pync.net.pktinfo import IP_PKTINFO, IPV6_PKTINFO, answer_from
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
 from pync.serving.binding import open_listener
-from pync.serving.report import Report, on_request
+from pync.serving.notes import Notes
+from pync.serving.report import on_request
 from pync.serving.tally import Tally
 from pync.wire.services import service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from pync.console import Console
     from pync.options import Options
-    from pync.serving.tally import Counted
     from pync.wire.address import Target
     from pync.wire.services import Service
 
@@ -59,30 +59,11 @@ class Counts(Tally):
         came = f"datagrams: {self.datagrams_received} received, {self.datagrams_sent} sent"
         return f"{came}; refused: {self.refused_by_rule} by rule"
 
-    def as_json(self, present: Iterable[Counted] = ()) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """With the datagrams in place of connections, of which there are none."""
-        listener = super().as_json(present)["listener"]
+        listener = super().as_json()
         del listener["connections"]
-        return {
-            "listener": {**listener, "datagrams": {"received": self.datagrams_received, "sent": self.datagrams_sent}}
-        }
-
-
-class Notes:
-    """Says with -v who comes and what fails: everything once, as far as a bounded memory goes."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._said: set[Any] = set()
-
-    def once(self, key: Any, text: Callable[[], str]) -> None:
-        """Say the text, unless something was said under the same key before."""
-        if not self._console.verbose or key in self._said:
-            return
-        if len(self._said) >= KNOWN_PEERS:
-            self._said.clear()
-        self._said.add(key)
-        self._console.note(text())
+        return {**listener, "datagrams": {"received": self.datagrams_received, "sent": self.datagrams_sent}}
 
 
 class DatagramService:
@@ -191,7 +172,9 @@ class Port:
         served.counts.datagrams_received += 1
         served.counts.received += len(query.data)
         silence = why_silent(query, self._number)
-        served.notes.once((query.address, silence), lambda: _arrival(query.address, silence))
+        served.notes.once(
+            (query.address, silence), lambda: _arrival(query.address, silence), "connected", query.address
+        )
         data = None if silence else served.service.datagram(query.data)
         if data is not None:
             self._send(data, answer_from(query.ancillary), query.address)
@@ -201,7 +184,7 @@ class Port:
         if served.admits is None or self._unix or served.admits(address[0]):
             return False
         served.counts.refused_by_rule += 1
-        served.notes.once(address[0], lambda: f"Connection from {show_host(address)} {address[1]} refused by rule")
+        served.notes.refused(address)
         return True
 
     def _send(self, data: bytes, ancillary: list[Any], address: Any) -> None:
@@ -302,10 +285,11 @@ def run_udp_service(
     """
     started = time.monotonic()
     counts = Counts() if counts is None else counts
-    report, handlers = Report(options, console), wake.Handlers()
+    handlers = wake.Handlers()
     make = service(options, time.time)
     assert make is not None, "called for a built-in service only"
-    on_request(handlers, report.show)
+    on_request(handlers, console.report)
+    console.outcome.begin()
     own = BoundPath()
     loop = Loop()
     try:
@@ -313,7 +297,7 @@ def run_udp_service(
         listener = open_listener(target, options, console, own)
         try:
             counts.addresses = listener.names()
-            report.of(counts)
+            console.outcome.listens(counts)
             for sock in listener.sockets:
                 served.serve(sock)
             served.stop_after(remaining(options, started))
@@ -321,7 +305,6 @@ def run_udp_service(
             loop.run()
         finally:
             listener.close()
-            report.at_end()
     finally:
         handlers.restore()
         loop.close()

@@ -20,7 +20,7 @@ from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.options import BUILT_IN, PROGRAMS, Options, any_of
 from pync.serving.binding import admission_for, bind, open_listener
-from pync.serving.report import Report, on_request
+from pync.serving.report import on_request
 from pync.serving.serve import most_clients, offering, serve
 from pync.serving.server import DescriptorLimit
 from pync.serving.tally import Tally
@@ -56,6 +56,7 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
     started = time.monotonic()
     admits = admission_for(options)
     make_offer = offering(options, console)
+    console.outcome.begin()
     limit = DescriptorLimit()
     handlers = wake.Handlers()
     crew = Crew(options, console)
@@ -67,7 +68,7 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
         if most is not None:  # the limit is one for all
             options.max_conns = (most + number) // len(listeners)
         on_request(wake.Handlers(), counts.show)
-        return serve(listeners[number], options, console, make_offer, admits, counts, life=life)
+        return serve(listeners[number], options, console, make_offer, admits, life=life)
 
     try:
         _open_all(target, options, console, listeners)
@@ -101,6 +102,7 @@ class Worker:
         self.answered = False
         self.last: dict[str, int] = {}
         self.blind = False
+        self.error: str | None = None
         self._unread = b""
 
     def read(self) -> bool:
@@ -108,7 +110,7 @@ class Worker:
         data = os.read(self.counts, 1 << 16)
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            self.blind, self.last = json.loads(line)
+            self.blind, self.last, self.error = json.loads(line)
             self.answered = True
         return bool(data)
 
@@ -155,8 +157,7 @@ class Crew:
         for worker in self._workers:
             self._start(worker)
         self._loop.run()
-        if self._options.verbose or self._options.json:
-            self._show()
+        self._sum_up()
         if self._fault is not None:
             raise self._fault
         return self._code
@@ -232,17 +233,22 @@ class Crew:
             if other != number:
                 listener.close_sockets()
         assert self._work is not None
+        counts = Counts(self._console, writing)
         try:
-            return self._work(number, Counts(self._options, self._console, writing), life)
+            return self._work(number, counts, life)
         except Fault as fault:
             self._console.fail(fault.text)
             return fault.code
         except Exception as error:  # a mistake of ours: say so, a traceback would end nowhere
             self._console.fail(f"worker {number + 1}: internal error: {error!r}")
             return NETWORK
+        finally:
+            counts.show()
 
     def _heard(self, worker: Worker) -> None:
         if worker.read():
+            if worker.error is not None:
+                self._console.outcome.failed(worker.error)
             self._answer_if_all_have()
             return
         self._loop.remove_reader(worker.counts)
@@ -288,36 +294,32 @@ class Crew:
 
     def _answer(self) -> None:
         self._report_due = None
-        self._show()
+        self._sum_up()
+        self._console.report()
 
-    def _show(self) -> None:
+    def _sum_up(self) -> None:
         """What those that are gone have counted, and those that are there."""
         total = Tally()
         total.started, total.addresses = self._tally.started, self._tally.addresses
         total.blind = any(worker.blind for worker in self._workers)
         for numbers in (self._tally.counts(), *(worker.last for worker in self._workers)):
             total.add(numbers)
-        report = Report(self._options, self._console)
-        report.of(total)
-        report.show()
+        self._console.outcome.listens(total)
 
 
-class Counts(Report):
-    """How a worker shows its counts: a line for its parent, at the end in any case."""
+class Counts:
+    """How a worker shows its counts: a line for its parent, on request and at the end."""
 
-    def __init__(self, options: Options, console: Console, fd: int) -> None:
-        super().__init__(options, console)
+    def __init__(self, console: Console, fd: int) -> None:
+        self._outcome = console.outcome
         self._fd = fd
 
     def show(self) -> None:
-        line = json.dumps([self._tally.blind, self._tally.counts(self._present())])
+        line = json.dumps(self._outcome.counts())
         try:
             os.write(self._fd, line.encode() + b"\n")
         except BrokenPipeError:  # the parent is gone, and so shall we be
             return
-
-    def at_end(self, *, told: bool = False) -> None:
-        self.show()
 
 
 def _not_yet(*_: object) -> None:

@@ -26,10 +26,12 @@ class Digest:
         if not self._hash.digest_size:
             raise UsageFault(f"Invalid value for '--hash': '{name}' has no fixed length")
         self.name = name
+        self.size = 0
 
     def see(self, data: bytes) -> bytes:
         """Take a piece in; there is nothing to write until the end."""
         self._hash.update(data)
+        self.size += len(data)
         return b""
 
     def hexdigest(self) -> str:

@@ -146,8 +146,8 @@ def test_the_digests_of_both_ends_agree_with_hashlib(tmp_path: Path) -> None:
                 assert client.finish() == (0, down)
                 assert listener.finish() == (0, up)
     first, second = hashlib.sha256(up).hexdigest(), hashlib.sha256(down).hexdigest()
-    assert client.messages[-2:] == [f"sha256 sent {first}", f"sha256 received {second}"]
-    assert listener.messages[-2:] == [f"sha256 sent {second}", f"sha256 received {first}"]
+    assert client.messages[-2:] == [f"{first}  {tmp_path}/up", f"sha256 received {second}"]
+    assert listener.messages[-2:] == [f"{second}  {tmp_path}/down", f"sha256 received {first}"]
 
 
 def test_a_digest_of_unknown_name_is_a_usage_error() -> None:

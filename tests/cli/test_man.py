@@ -7,7 +7,6 @@ here: that is test_generated.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import shlex
 import subprocess
@@ -19,10 +18,11 @@ from hypothesis import strategies as st
 
 from pync.cli import argv, man
 from pync.errors import EXIT_CODES
-from pync.meter.summary import Summary
 from pync.options import GROUPS, ROWS, TABLE, Opt, Options, check
+from pync.outcome import EVENTS, Outcome
 from pync.ports.plain import DOCUMENT
 from pync.serving.tally import Tally
+from pync.wire.digest import Digest
 from tests.running import PATIENCE, peer
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "pync.1"
@@ -117,13 +117,12 @@ def test_every_exit_code_is_explained(lines: list[str]) -> None:
 def test_every_key_of_the_json_documents_is_described(lines: list[str]) -> None:
     begin, end = lines.index("JSON"), lines.index("EXIT STATUS")
     words = set(re.findall(r"\w[\w-]*", " ".join(lines[begin:end])))
-    summary = Summary()
-    summary.begin()
-    summary.connected("host", "192.0.2.1", 80)
-    summary.digest("sha256", "sent", "")
-    summary.digest("sha256", "received", "")
-    keys = {path.rpartition(".")[2].removesuffix("[]") for path in DOCUMENT}
-    keys |= keys_in(json.loads(summary.line(0))) | keys_in(Tally().as_json())
+    outcome = Outcome()
+    outcome.begin()
+    outcome.met("host", ("192.0.2.1", 80))
+    outcome.hashed((way, Digest("sha256"), None) for way in ("sent", "received"))
+    keys = {path.rpartition(".")[2].removesuffix("[]") for path in DOCUMENT} | set(EVENTS)
+    keys |= keys_in(outcome.summary(0)) | keys_in(Tally().as_json())
     assert {"summary", "name", "listener", "rule"} <= keys
     assert keys - words == set()
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="thi
 @contextlib.contextmanager
 def crew(count: int, *words: str) -> Iterator[tuple[Running, int]]:
     with pync("-l", "-k", "--workers", str(count), *words, "127.0.0.1", "0") as listener:
-        yield listener, listener.port()
+        yield listener, int(listener.wait_for(r"Listening on \S+ (\d+)(?:$|\")")[1])
 
 
 def workers(listener: Running) -> list[int]:
@@ -65,7 +65,7 @@ def ask(port: int, data: bytes = b"x", host: str = "127.0.0.1") -> None:
 
 def report(listener: Running) -> dict[str, Any]:
     """The next line of JSON that it prints."""
-    listener.wait_for(r'^\{"listener": ')
+    listener.wait_for(r'"event": "listener"')
     counts: dict[str, Any] = json.loads(listener.messages[-1])["listener"]
     return counts
 

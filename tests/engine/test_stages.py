@@ -169,9 +169,9 @@ def test_each_direction_has_a_digest_of_its_own(sent: list[bytes], received: lis
     taps = Taps(Options(hash="sha256"))
     through(taps.sent(), *sent)
     through(taps.received(), *received)
-    assert taps.digests() == [
-        ("sha256", "sent", hashlib.sha256(b"".join(sent)).hexdigest()),
-        ("sha256", "received", hashlib.sha256(b"".join(received)).hexdigest()),
+    assert [(way, digest.hexdigest(), digest.size) for way, digest, _ in taps.digests()] == [
+        ("sent", hashlib.sha256(b"".join(sent)).hexdigest(), len(b"".join(sent))),
+        ("received", hashlib.sha256(b"".join(received)).hexdigest(), len(b"".join(received))),
     ]
     taps.close()
 
@@ -215,7 +215,8 @@ def test_what_is_logged_and_digested_is_what_is_sent(
     sent = through(upward(options, taps), *pieces)
     taps.close()
     assert log.read_bytes() == sent
-    assert taps.digests()[0] == ("md5", "sent", hashlib.md5(sent).hexdigest())
+    way, digest, path = taps.digests()[0]
+    assert (way, digest.hexdigest(), path) == ("sent", hashlib.md5(sent).hexdigest(), str(log))
     assert sent.count(b"\n") == sent.count(b"\r\n")
 
 

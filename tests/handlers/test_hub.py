@@ -109,7 +109,7 @@ class Scene:
             os.set_blocking(self.output, False)
         self.said = io.StringIO()
         self.stops: list[Fault | None] = []
-        console = Console(stdin, stdout, self.said)
+        console = self.console = Console(stdin, stdout, self.said)
         self.hub = Hub(self.loop, Options(listen=True, keep_open=True, **options), console, self._stop)
         self.guests: list[Guest] = []
         self.loop.settle()
@@ -729,9 +729,9 @@ def test_the_log_and_the_digest_see_everything_in_the_order_of_our_output(tmp_pa
         assert len(dump.read_text().splitlines()) == 20
         hub.type(b"to all")
         assert log.read_bytes() == shown + b"to all"  # once, however many got it
-    said = hub.said.getvalue()
-    assert f"sha256 received {hashlib.sha256(shown).hexdigest()}\n" in said
-    assert f"sha256 sent {hashlib.sha256(b'to all').hexdigest()}\n" in said
+    digests = hub.console.outcome.hashes()
+    assert f"sha256 received {hashlib.sha256(shown).hexdigest()}" in digests
+    assert f"sha256 sent {hashlib.sha256(b'to all').hexdigest()}" in digests
 
 
 # --- how it closes

@@ -20,9 +20,10 @@ from pync.net.endpoint import SocketEndpoint
 from pync.net.loop import Loop
 from pync.net.move import Copy, Sendfile, Splice, SpliceThrough
 from pync.options import Options
+from pync.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pync.net.loop import Reactor
@@ -62,30 +63,28 @@ class Meter:
         self.told.append("close")
 
 
-class Summary:
-    """Keeps what it was told."""
+class Told(Outcome):
+    """An outcome that keeps what it was told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told: list[Any] = []
 
     def begin(self) -> None:
         self.told.append("begin")
 
-    def connected(self, name: str, address: str | None, port: int | None) -> None:
-        self.told.append(("connected", name, address, port))
+    def met(self, name: str, address: Any) -> None:
+        self.told.append(("met", name, address))
 
-    def moved(self, sent: int, received: int, seconds: float) -> None:
+    def moved(self, sent: int | None, received: int | None, seconds: float) -> None:
         assert seconds >= 0
         self.told.append(("moved", sent, received))
 
-    def digest(self, name: str, direction: str, digest: str) -> None:
-        self.told.append((name, direction, len(digest)))
+    def hashed(self, digests: Iterable[tuple[str, Any, str | None]]) -> None:
+        self.told += [(direction, digest.size) for direction, digest, _ in digests]
 
     def failed(self, text: str) -> None:
         self.told.append(("failed", text))
-
-    def line(self, code: int) -> str:
-        return f"line {code}"
 
 
 class Place:
@@ -127,14 +126,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.close()
 
 
-def followed(
-    stdin: int | None, stdout: int | None, **options: Any
-) -> tuple[Relay, Console, Meter, Summary, io.StringIO]:
+def followed(stdin: int | None, stdout: int | None, **options: Any) -> tuple[Relay, Console, Meter, Told, io.StringIO]:
     said = io.StringIO()
     console = Console(stdin, stdout, said)
     console.meter = meter = Meter()
-    console.summary = summary = Summary()
-    return Relay(Options(**options), console), console, meter, summary, said
+    console.outcome = outcome = Told()
+    return Relay(Options(**options), console), console, meter, outcome, said
 
 
 @pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has no splice")
@@ -168,23 +165,23 @@ def test_only_what_goes_to_a_terminal_passes_through_the_meter(place: Place) -> 
         relay.close()
 
 
-def test_a_session_is_told_from_its_begin_to_its_end_and_words_are_left_to_the_summary(place: Place) -> None:
+def test_a_session_is_told_from_its_begin_to_its_end(place: Place) -> None:
     stdin = place.file(b"question")
-    relay, console, meter, summary, said = followed(stdin, place.pipe()[1], hash="sha256")
+    relay, console, meter, outcome, said = followed(stdin, place.pipe()[1], hash="sha256")
     console.verbose = 1
     place.theirs.sendall(b"answer")
     place.theirs.shutdown(socket.SHUT_WR)
     assert relay.run(place.ours, "somebody", total=None) == 0
     relay.close()
-    assert meter.told == [("begin", (0, 0), stdin), ("end", (8, 6))]
-    assert summary.told == [
+    assert meter.told == [("begin", (0, 0), stdin), ("end", (8, 6)), "clear"]
+    assert outcome.told == [
         "begin",
-        ("connected", "somebody", None, None),
+        ("met", "somebody", ""),
         ("moved", 8, 6),
-        ("sha256", "sent", 64),
-        ("sha256", "received", 64),
+        ("sent", 8),
+        ("received", 6),
     ]
-    assert said.getvalue() == ""
+    assert said.getvalue().startswith("sent 8 bytes, received 6 bytes in ")
 
 
 def test_an_input_that_is_not_read_is_none_to_the_meter(place: Place) -> None:
@@ -196,11 +193,11 @@ def test_an_input_that_is_not_read_is_none_to_the_meter(place: Place) -> None:
 
 
 def test_a_fault_is_told_to_the_summary_behind_what_was_moved(place: Place) -> None:
-    relay, _, meter, summary, said = followed(None, place.pipe()[1])
+    relay, _, meter, outcome, said = followed(None, place.pipe()[1])
     assert relay.run(place.ours, "somebody", total=0.01) == 3
     relay.close()
     assert [told[0] for told in meter.told if told != "clear"] == ["begin", "end"]
-    assert summary.told[-2:] == [
+    assert outcome.told[-2:] == [
         ("moved", 0, 0),
         ("failed", "somebody: not done within the total timeout: timed out"),
     ]
@@ -208,7 +205,7 @@ def test_a_fault_is_told_to_the_summary_behind_what_was_moved(place: Place) -> N
 
 
 def test_a_signal_ends_what_the_meter_shows_too(place: Place) -> None:
-    relay, _, meter, summary, _ = followed(None, place.pipe()[1])
+    relay, _, meter, outcome, _ = followed(None, place.pipe()[1])
     before = signal.signal(signal.SIGALRM, _interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     try:
@@ -218,7 +215,7 @@ def test_a_signal_ends_what_the_meter_shows_too(place: Place) -> None:
         signal.signal(signal.SIGALRM, before)
         relay.close()
     assert [told[0] for told in meter.told] == ["begin", "end"]
-    assert summary.told[-1] == ("moved", 0, 0)
+    assert outcome.told[-1] == ("moved", 0, 0)
 
 
 def _interrupt(*_: object) -> None:
@@ -237,11 +234,11 @@ def test_without_followers_the_summary_is_words_for_those_who_asked(place: Place
 
 
 def test_the_peer_is_told_with_the_numbers_of_its_address(place: Place) -> None:
-    relay, _, _, summary, _ = followed(None, place.pipe()[1])
+    relay, _, _, outcome, _ = followed(None, place.pipe()[1])
     with socket.create_server(("127.0.0.1", 0)) as server:
         sock = socket.create_connection(server.getsockname())
         sock.setblocking(False)
         server.accept()[0].close()
         relay.run(sock, "localhost (127.0.0.1)", total=None)
         relay.close()
-        assert summary.told[1] == ("connected", "localhost (127.0.0.1)", "127.0.0.1", server.getsockname()[1])
+        assert outcome.told[1] == ("met", "localhost (127.0.0.1)", server.getsockname())

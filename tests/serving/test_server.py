@@ -88,7 +88,7 @@ class Running:
         return answer.result(PATIENCE)
 
     def counts(self) -> dict[str, int]:
-        counts: dict[str, int] = self.ask(lambda: self.server.tally.counts(self.server.clients))
+        counts: dict[str, int] = self.ask(self.server.tally.counts)
         return counts
 
     def stop(self, *words: Any, **named: Any) -> int:

@@ -34,13 +34,14 @@ def test_clients_and_bytes_are_counted_exactly(turns: list[tuple[int, int] | Non
 
 
 def test_bytes_of_those_who_are_present_are_part_of_it_and_counted_once() -> None:
-    tally, present = Tally(), [client(10, 1), client(20, 2)]
+    present = [client(10, 1), client(20, 2)]
+    tally = Tally(lambda: present)
     for _ in present:
         tally.come()
     for _ in range(3):
-        assert (tally.counts(present)["sent"], tally.counts(present)["received"]) == (30, 3)
+        assert (tally.counts()["sent"], tally.counts()["received"]) == (30, 3)
     tally.gone(present.pop())
-    assert (tally.counts(present)["sent"], tally.counts(present)["received"]) == (30, 3)
+    assert (tally.counts()["sent"], tally.counts()["received"]) == (30, 3)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(SUMMED), st.integers(0, 1 << 50)), max_size=5))
@@ -52,7 +53,7 @@ def test_the_counts_of_processes_add_up(each: list[dict[str, int]]) -> None:
 
 
 def some() -> Tally:
-    tally = Tally()
+    tally = Tally(lambda: [client(1000, 1)])
     tally.addresses = ["0.0.0.0 80", ":: 80"]
     for _ in range(3):
         tally.come()
@@ -62,17 +63,18 @@ def some() -> Tally:
 
 
 def test_the_report_is_lines_for_people() -> None:
-    *first, last = some().report([client(1000, 1)])
+    *first, last = some().report()
     assert first == [
         "listening on 0.0.0.0 80",
         "listening on :: 80",
         "connections: 2 now, 3 at most, 3 in all; refused: 8 by rule, 9 by limit",
     ]
+    assert some().report(over=True)[0] == "stopped listening on 0.0.0.0 80"
     assert re.fullmatch(r"sent 1005 bytes, received 8 bytes in \d+\.\d\d s \(.*B/s\)", last)
 
 
 def test_as_json_has_the_documented_shape() -> None:
-    listener = some().as_json([client(1000, 1)])["listener"]
+    listener = some().as_json()
     seconds = listener.pop("seconds")
     assert isinstance(seconds, float)
     assert 0 <= seconds < 60

@@ -358,9 +358,8 @@ def test_a_peer_is_announced_once() -> None:
             ask(sock, b"x", ("127.0.0.1", served.port()))
         port = sock.getsockname()[1]
     assert served.messages[1] == f"Connection received on 127.0.0.1 {port}"
-    counts = "datagrams: 5 received, 5 sent; refused: 0 by rule"
-    assert counts in served.messages
-    assert re.fullmatch(r"sent 5 bytes, received 5 bytes in .* s \(.*/s\)", served.messages[-1])
+    assert served.counts.report()[1] == "datagrams: 5 received, 5 sent; refused: 0 by rule"
+    assert re.fullmatch(r"sent 5 bytes, received 5 bytes in .* s \(.*/s\)", served.counts.report()[2])
 
 
 def test_without_v_nothing_is_said_of_peers() -> None:

@@ -48,9 +48,9 @@ class NoLimit:
 
 def counts(fd: int, tally: Tally) -> Counts:
     """What a worker that has counted so much tells through the pipe."""
-    told = Counts(Options(None), Console(None, None, None), fd)
-    told.of(tally)
-    return told
+    console = Console(None, None, None)
+    console.outcome.listens(tally)
+    return Counts(console, fd)
 
 
 @given(st.lists(COUNTS, min_size=1, max_size=5), st.lists(st.integers(1, 200), max_size=30))
@@ -85,7 +85,7 @@ def test_what_a_worker_tells_is_what_its_parent_adds_up(pipe: tuple[int, int]) -
     tally.refused_by_rule = 3
     counts(writing, tally).show()
     tally.come()
-    counts(writing, tally).at_end()
+    counts(writing, tally).show()
     worker = Worker(0)
     worker.counts = reading
     assert worker.read()
