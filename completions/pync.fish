@@ -120,4 +120,4 @@ complete -c pync -l size -x -d 'with --progress: how many bytes will be sent; wi
 complete -c pync -l json -d 'results as JSON: -z and --ports on stdout, messages and a summary on stderr'
 complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'
-complete -c pync -s h -l help -d 'show this help and exit'
+complete -c pync -s h -l help -d 'show the most used options, all of a group, or all'

@@ -72,15 +72,16 @@ def run_words(argv: list[str], console: Console) -> int:
 def _run_words(argv: list[str], console: Console) -> int:
     from pync.cli.argv import parse
 
-    options: Options | str | None = parse(argv)
+    options = parse(argv)
     try:
         if options is None:
+            answer = _answer(argv, console)
+            if answer is not None:
+                console.print(answer)
+                return OK
             from pync.cli.command import parse_with_typer
 
-            options = parse_with_typer(argv, terminal=console.output_is_terminal())
-        if isinstance(options, str):
-            console.print(options)
-            return OK
+            options = parse_with_typer(argv)
         check(options)
         return run_options(options, console)
     except AddressInUse as fault:
@@ -95,6 +96,23 @@ def _run_words(argv: list[str], console: Console) -> int:
     except OSError as error:  # nothing that was foreseen, such as no descriptor left
         console.fail(str(error))
         return NETWORK
+
+
+def _answer(argv: list[str], console: Console) -> str | None:
+    """What --help or --version prints, None where neither is asked for."""
+    from pync.cli.argv import asked
+
+    question = asked(argv)
+    if question is None:
+        return None
+    action, topic = question
+    if action == "version":
+        from pync import __version__
+
+        return f"pync {__version__}\n"
+    from pync.cli.help import page
+
+    return page(topic, console.output_columns())
 
 
 def run_options(options: Options, console: Console) -> int:

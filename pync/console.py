@@ -185,6 +185,12 @@ class Console:
         """Whether a person reads the output."""
         return self._stdout is not None and os.isatty(self._stdout)
 
+    def output_columns(self) -> int:
+        """The width of the terminal that shows the output, 0 where it is none."""
+        if self._stdout is None or not os.isatty(self._stdout):
+            return 0
+        return os.get_terminal_size(self._stdout).columns or 80
+
     def outlet(self) -> Outlet:
         """A way to stderr that never blocks, for what may be left out."""
         if self._stderr is None:

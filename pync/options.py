@@ -93,13 +93,15 @@ class Opt:
     """One row. `short` is a letter without its dash, `aliases` further long names without dashes.
 
     `needs` lists alternatives: one of them must be given too. `excludes` lists what may not be
-    given with it. `nc` and `ncat` hold the letters that those programs give the same meaning,
-    where they differ from `short`.
+    given with it. `common`: its few words on the first screen of --help, for the options that most
+    people use. `nc` and `ncat` hold the letters that those programs give the same meaning, where
+    they differ from `short`.
     """
 
     __slots__ = (
         "aliases",
         "attribute",
+        "common",
         "detail",
         "excludes",
         "group",
@@ -123,6 +125,7 @@ class Opt:
         needs: tuple[str, ...] = (),
         excludes: tuple[str, ...] = (),
         aliases: tuple[str, ...] = (),
+        common: str = "",
         nc: str | None = None,
         ncat: str | None = None,
     ) -> None:
@@ -135,6 +138,7 @@ class Opt:
         self.needs = needs
         self.excludes = excludes
         self.aliases = aliases
+        self.common = common
         self.nc = short if nc is None else nc
         self.ncat = short if ncat is None else ncat
 
@@ -176,15 +180,16 @@ class Options:
     """
 
     # --- Mode
-    listen: bool = row("l", "wait for a connection instead of making one", group=MODE)
+    listen: bool = row("l", "wait for a connection instead of making one", group=MODE, common="wait for clients")
     keep_open: bool = row(
         "k",
         "with -l: serve many connections at the same time; else it changes nothing",
         group=MODE,
         detail="Without it a listener serves one connection and exits. With it every client's bytes go to standard "
         "output, and standard input is copied to every client.",
+        common="with -l: many clients",
     )
-    udp: bool = row("u", "datagrams instead of a stream", group=MODE)
+    udp: bool = row("u", "datagrams instead of a stream", group=MODE, common="datagrams")
     unix: bool = row(
         "U",
         "unix-domain socket: the operand is a path, @name an abstract one",
@@ -196,6 +201,7 @@ class Options:
         ),
         detail="With -u the socket is a datagram socket. A stale path is replaced, a path in use is an error, "
         "and a listener removes its path when it ends.",
+        common="unix socket at PATH",
     )  # fmt: skip
     zero: bool = row(
         "z",
@@ -207,6 +213,7 @@ class Options:
         "HOST may be a list, and a block such as `192.0.2.0/24`; with -U a path is open when a connect succeeds. "
         "With -u a port is open when a datagram comes back, closed when the host says so, and may be either "
         "when it is silent: then the exit code is 4.",
+        common="is a port open?",
     )
     ports: bool = row(
         "",
@@ -215,10 +222,11 @@ class Options:
         excludes=("listen", "zero"),
         detail="Each with its owners and the number of its connections. Operands are port numbers, names and ranges "
         "to show; further filters are -4, -6, -u, -U, --pid and --name. With -v the peers of each port are shown too.",
+        common="who holds which port",
     )
     # --- Address
-    ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",))
-    ipv6: bool = row("6", "IPv6 only", group=ADDRESS, excludes=("ipv4",))
+    ipv4: bool = row("4", "IPv4 only", group=ADDRESS, excludes=("ipv6",), common="IPv4 only")
+    ipv6: bool = row("6", "IPv6 only", group=ADDRESS, excludes=("ipv4",), common="IPv6 only")
     nodns: bool = row("n", "numeric addresses and ports only, no look-up", group=ADDRESS)
     source: str | None = row(
         "s", "local address; with -l the address to bind, with -U the local path", group=ADDRESS, kind=ADDR
@@ -245,8 +253,11 @@ class Options:
         detail="Over TCP and unix streams the default is to wait until the peer ends too. With UDP the TIME is one "
         "of silence and defaults to that of -w, or to 1 second. When the peer has ended but our input is "
         "silent, TIME of that silence ends the session as well.",
+        common="leave after our end",
     )
-    no_stdin: bool = row("d", "do not read standard input", group=END, excludes=("send_only",), ncat="")
+    no_stdin: bool = row(
+        "d", "do not read standard input", group=END, excludes=("send_only",), ncat="", common="do not read stdin"
+    )
     send_only: bool = row("", "send only: what arrives is thrown away", group=END, excludes=("recv_only",))
     recv_only: bool = row("", "receive only: standard input is not read", group=END, excludes=("send_only",))
     recv_limit: int | None = row(
@@ -260,6 +271,7 @@ class Options:
         kind=TIME_VALUE,
         ncat="",
         detail="Short for --connect-timeout and --idle-timeout together; either of them overrules it.",
+        common="time limits",
     )
     connect_timeout: float | None = row(
         "", "limit for connecting, for each address", group=TIME, kind=TIME_VALUE, excludes=("listen",), ncat="w"
@@ -278,9 +290,11 @@ class Options:
         "i", "pause TIME between lines sent, and between ports", group=TIME, kind=TIME_VALUE, ncat=""
     )
     delay: float | None = row("", "pause TIME between reads and writes", group=TIME, kind=TIME_VALUE, ncat="d")
-    rate: int | None = row("", "at most SIZE bytes a second, each direction", group=TIME, kind=SIZE)
+    rate: int | None = row(
+        "", "at most SIZE bytes a second, each direction", group=TIME, kind=SIZE, common="bytes a second"
+    )
     # --- Data
-    crlf: bool = row("C", "send LF as CRLF; CRLF stays CRLF", group=DATA)
+    crlf: bool = row("C", "send LF as CRLF; CRLF stays CRLF", group=DATA, common="send LF as CRLF")
     telnet: bool = row(
         "t", "refuse telnet options; keep telnet commands out of the output", group=DATA, excludes=("udp",)
     )
@@ -300,7 +314,14 @@ class Options:
         needs=("udp",),
         detail="The default is a datagram for each read, at most 65507 bytes.",
     )
-    output: str | None = row("o", "write the session's bytes, both directions, to FILE", group=DATA, kind=FILE, nc="")
+    output: str | None = row(
+        "o",
+        "write the session's bytes, both directions, to FILE",
+        group=DATA,
+        kind=FILE,
+        nc="",
+        common="keep the bytes",
+    )
     hex_dump: str | None = row(
         "",
         "write the session to FILE as hex, with direction, offset and text",
@@ -345,6 +366,7 @@ class Options:
         detail="Any name that Python's hashlib knows and that has a fixed length. A direction without a byte has no "
         "line. Where a file holds exactly the bytes of a direction (standard input or output, or --output), the line "
         "is one that sha256sum(1) -c and its like check.",
+        common="digests at the end",
     )
     # --- Socket
     recv_buffer: int | None = row("I", "receive buffer of the socket", group=SOCKET, kind=SIZE, ncat="")
@@ -454,6 +476,7 @@ class Options:
         detail="CMD is split into words as a shell would, but run without one. Its environment tells of the "
         "connection: `PYNC_REMOTE_ADDR`, `PYNC_REMOTE_PORT`, `PYNC_LOCAL_ADDR`, `PYNC_LOCAL_PORT`, `PYNC_PROTO`, and "
         "the same with `NCAT_`. A listener without a HOST is bound to the loopback then.",
+        common="run for each client",
     )
     sh_exec: str | None = row(
         "c",
@@ -462,9 +485,10 @@ class Options:
         kind=COMMAND,
         excludes=("exec", "zero", "ports"),
         nc="",
+        common="a shell's line",
     )
     # --- Service
-    echo: bool = service("send back what arrives (RFC 862)")
+    echo: bool = service("send back what arrives (RFC 862)", common="send all back")
     hello: bool = service(
         "greet: a line NAME is answered with Hello, NAME!",
         detail="The client is told Welcome! first. A text without a newline counts as a line when nothing "
@@ -482,6 +506,7 @@ class Options:
         needs=("listen",),
         excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
         detail="A listener without a HOST is bound to the loopback then.",
+        common="serve files",
     )
     http_root: str | None = row(
         "",
@@ -502,6 +527,7 @@ class Options:
         detail="Refused, unreachable, silent, names not known and paths not there yet are all tried again; "
         "then all goes on as if nothing had been. Input is not touched before. With -z several HOST:PORT words and "
         "paths are all waited for.",
+        common="until it answers",
     )
     until_closed: bool = row(
         "", "with --wait: until nothing answers any more; no data is exchanged", group=PROBE, needs=("wait",)
@@ -526,6 +552,7 @@ class Options:
         detail="The first line of its greeting. A service that is silent for 300 ms is asked for its HTTP head, and "
         "where it does not answer, as Redis and memcached are, each over a fresh connection. Of HTTP the status line "
         "and the name of the server are shown. Ports 9100 to 9107 are not asked, because printers print what comes.",
+        common="what a port says",
     )
     # --- See
     watch: float | None = row(
@@ -554,6 +581,7 @@ class Options:
         excludes=("zero", "ports", "keep_open"),
         detail="With percentage and time left where the size is known. On a terminal a bar, "
         "else a line every 5 seconds.",
+        common="show how far it is",
     )
     size: int | None = row(
         "", "with --progress: how many bytes will be sent; with -d, received", group=SEE, kind=SIZE, needs=("progress",)
@@ -562,10 +590,11 @@ class Options:
         "",
         "results as JSON: -z and --ports on stdout, messages and a summary on stderr",
         group=SEE,
+        common="results for programs",
     )
-    verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED)
+    verbose: int = row("v", "say on stderr what happens", group=SEE, kind=COUNTED, common="say what happens")
     version: bool = row("", "show the version and exit", group=SEE, kind=ACTION)
-    help: bool = row("h", "show this help and exit", group=SEE, kind=ACTION)
+    help: bool = row("h", "show the most used options, all of a group, or all", group=SEE, kind=ACTION)
 
     words: list[str]
 

@@ -1,19 +1,16 @@
-"""The typer command, built from the table: help in groups, errors that name option and value.
+"""The typer command, built from the table: errors that name option and value.
 
-The only place that imports typer. It is reached for --help and --version, and for command lines
-that the quick parser declined, nearly always because there is something to complain about.
+The only place that imports typer. It is reached for command lines that the quick parser declined,
+nearly always because there is something to complain about. What --help shows is `cli.help`'s.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pync import __version__
 from pync.errors import UsageFault
 from pync.options import ACTION, COUNTED, DEFAULTS, FLAG, ROWS, TABLE, Options
 
@@ -22,39 +19,21 @@ if TYPE_CHECKING:
 
     from pync.options import Opt
 
-SUMMARY = "Join stdin and stdout to a TCP, UDP or unix-domain socket."
-USAGE = """pync [OPTIONS] HOST PORT... connects; pync -l [OPTIONS] [HOST] PORT listens.
 
-HOST is a name, an IPv4 or an IPv6 address; PORT is a number, a range, a list or a service name;
-HOST:PORT in one word will do. TIME is 5, 2.5, 500ms, 5s, 1m or 1h; SIZE is 4096, 64k, 1M or 1G."""
-
-
-class Page(io.StringIO):
-    """Takes what --help and --version print, coloured where it will end up on a terminal."""
-
-    def __init__(self, terminal: bool) -> None:
-        super().__init__()
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-
-def parse_with_typer(argv: list[str], *, terminal: bool = False) -> Options | str:
-    """The options that the words spell; or the text to print, when --help or --version answers.
+def parse_with_typer(argv: list[str]) -> Options:
+    """The options that the words spell.
 
     Raises:
         UsageFault: the words make no sense; the text names the option and the bad value.
     """
-    page = Page(terminal)
     try:
-        with contextlib.redirect_stdout(page):
-            answer = typer.main.get_command(_app())(argv, prog_name="pync", standalone_mode=False)
+        answer = typer.main.get_command(_app())(argv, prog_name="pync", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
         raise UsageFault(f"{_one_line(error.format_message())} (pync --help lists the options)") from None
-    return answer if isinstance(answer, Options) else page.getvalue()
+    assert isinstance(answer, Options)
+    return answer
 
 
 def _one_line(text: str) -> str:
@@ -62,9 +41,8 @@ def _one_line(text: str) -> str:
 
 
 def _app() -> typer.Typer:
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    text = f"{SUMMARY}\n\n{USAGE}".replace("[", r"\[")
-    app.command("pync", help=text, add_help_option=False)(_function())
+    app = typer.Typer(add_completion=False)
+    app.command("pync", add_help_option=False)(_function())
     return app
 
 
@@ -86,24 +64,16 @@ def _given(name: str, value: Any) -> Any:
 
 
 def _operands() -> inspect.Parameter:
-    argument = typer.Argument(metavar="[HOST] [PORT]...", show_default=False, hidden=True)
+    argument = typer.Argument(metavar="[HOST] [PORT]...")
     return _keyword("words", list[str] | None, argument, [])
 
 
 def _parameter(opt: Opt) -> inspect.Parameter:
-    columns: dict[str, Any] = {
-        "help": opt.help.replace("[", r"\["),
-        "rich_help_panel": opt.group,
-        "show_default": False,
-    }
-    if opt.kind is ACTION:
-        columns |= {"callback": ACTIONS[opt.name], "is_eager": True}
-        return _keyword(opt.attribute, bool, typer.Option(*opt.spellings(), **columns), False)
-    if opt.kind is FLAG:
-        return _keyword(opt.attribute, bool, typer.Option(*opt.spellings(), **columns), False)
+    if opt.kind in (FLAG, ACTION):
+        return _keyword(opt.attribute, bool, typer.Option(*opt.spellings()), False)
     if opt.kind is COUNTED:
-        return _keyword(opt.attribute, int, typer.Option(*opt.spellings(), count=True, metavar="", **columns), 0)
-    option = typer.Option(*opt.spellings(), parser=_parser(opt), metavar=opt.kind.metavar, **columns)
+        return _keyword(opt.attribute, int, typer.Option(*opt.spellings(), count=True), 0)
+    option = typer.Option(*opt.spellings(), parser=_parser(opt), metavar=opt.kind.metavar)
     if opt.kind.repeats:
         return _keyword(opt.attribute, list[object], option, [])
     return _keyword(opt.attribute, object, option, None)
@@ -126,19 +96,3 @@ def _parser(opt: Opt) -> Callable[[str], Any]:
             raise typer.BadParameter(str(error)) from None
 
     return parser
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"pync {__version__}")
-        raise typer.Exit
-
-
-def _show_help(context: typer.Context, wanted: bool) -> None:
-    if wanted:
-        typer.echo(context.get_help(), nl=False)
-        raise typer.Exit
-
-
-#: What the options do that are answered at once.
-ACTIONS: dict[str, Callable[..., None]] = {"version": _show_version, "help": _show_help}

@@ -1,4 +1,4 @@
-"""The installed command where typer speaks: --help, --version and what is wrong with a command line.
+"""The installed command where typer speaks: what is wrong with a command line; and --version.
 
 Everything is read off the process: exit code, stdout, stderr. Which lines get this far is tested in
 test_argv.py.
@@ -9,71 +9,18 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from functools import cache
 
 import pytest
 
 import pync
 from pync.cli.command import parse_with_typer
 from pync.errors import USAGE, UsageFault
-from pync.options import GROUPS, TABLE, Opt
+from pync.options import TABLE, Opt
 from tests.running import PYNC, run_pync
-
-#: Nothing that makes rich believe in a terminal, a colour or a CI system of its own.
-PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if name in os.environ}
 
 WITH_VALUE = [opt for opt in TABLE if opt.takes_value]
 #: Kinds that take any text but none at all.
 TEXTS = ("ADDR", "PORT", "NAME", "FILE", "DIR", "RULES", "CMD", "TEXT")
-
-
-@cache
-def help_boxes(columns: int) -> dict[str, str]:
-    """The text of each group's box in --help on a terminal of so many columns."""
-    code, stdout, stderr = run_pync("--help", env={**PLAIN, "COLUMNS": str(columns)})
-    assert (code, stderr) == (0, [])
-    text = stdout.decode()
-    assert max(map(len, text.splitlines())) <= columns
-    boxes = re.findall(r"^╭─ (.+?) ─+╮\n(.*?)^╰─+╯$", text, re.DOTALL | re.MULTILINE)
-    return {group: re.sub(r"^│ | +│$", "", box, flags=re.MULTILINE) for group, box in boxes}
-
-
-def squeezed(text: str) -> str:
-    return "".join(text.split())
-
-
-def test_the_help_has_a_box_for_each_group_in_the_order_of_the_table() -> None:
-    used = [group for group in GROUPS if any(opt.group == group for opt in TABLE)]
-    assert list(help_boxes(100)) == used
-
-
-@pytest.mark.parametrize("opt", TABLE, ids=lambda opt: opt.name)
-@pytest.mark.parametrize("columns", [80, 100])
-def test_the_help_shows_every_spelling_of_an_option_in_its_group_and_no_other(opt: Opt, columns: int) -> None:
-    for group, box in help_boxes(columns).items():
-        # The spellings stand in the columns on the left; a help text may speak of other options.
-        left = {word for line in box.splitlines() for word in line.strip().split("  ")[0].split(",")}
-        assert (f"--{opt.name}" in left) == (group == opt.group)
-    row = next(line for line in help_boxes(columns)[opt.group].splitlines() if line.startswith(f"--{opt.name}"))
-    assert set(opt.spellings()) <= set(re.split(r"[ ,]+", row))
-    assert f" {opt.kind.metavar} " in row
-
-
-@pytest.mark.parametrize("opt", TABLE, ids=lambda opt: opt.name)
-def test_the_help_shows_the_whole_sentence_of_an_option(opt: Opt) -> None:
-    assert squeezed(opt.help) in squeezed(help_boxes(80)[opt.group])
-
-
-@pytest.mark.parametrize("spelling", ["-h", "--help", "-lh"])
-def test_every_spelling_of_help_shows_the_same(spelling: str) -> None:
-    environment = {**PLAIN, "COLUMNS": "100"}
-    assert run_pync(spelling, env=environment) == run_pync("--help", env=environment)
-
-
-def test_help_is_given_whatever_else_the_line_says() -> None:
-    code, stdout, stderr = run_pync("-l", "--udp", "host", "80", "81", "--help", env=PLAIN)
-    assert (code, stderr) == (0, [])
-    assert b"Usage: pync" in stdout
 
 
 def test_version_is_one_line_on_stdout() -> None:

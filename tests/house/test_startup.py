@@ -157,6 +157,6 @@ def test_a_patient_connection_loads_nothing_heavy(option: str) -> None:
 
 
 def test_the_list_would_show_a_heavy_module_if_there_were_one() -> None:
-    with running(sys.executable, "-c", MAIN, "--version") as client:
+    with running(sys.executable, "-c", MAIN, "--nonesuch") as client:
         client.finish()
     assert {"typer", "re", "typing"} <= {name.split(".")[0] for name in loaded(client.messages[-1])} | bare()
