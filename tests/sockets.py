@@ -11,6 +11,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.running import PATIENCE
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ def receive_all(sock: socket.socket) -> bytes:
     while piece := sock.recv(1 << 16):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def until_reset(sock: socket.socket) -> bytes:
+    """Everything up to the peer's reset, which has to come instead of an end of data."""
+    data = bytearray()
+    with pytest.raises(ConnectionResetError):
+        while piece := sock.recv(1 << 16):
+            data += piece
+    return bytes(data)
 
 
 def reset(sock: socket.socket) -> None:

@@ -85,6 +85,10 @@ class Conversation:
             self._look_at_limits()
         self._attempt(self._greet)
 
+    def leave(self) -> bool:
+        """Nothing of it needs a moment more: `close` will do."""
+        return False
+
     def close(self) -> None:
         """End it now; `on_end` is not called."""
         if self._over:

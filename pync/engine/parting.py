@@ -81,6 +81,13 @@ class Parting:
         if self._reset_by is not None:
             abort(self._sock)
 
+    def close(self) -> None:
+        """Wait no longer, and close."""
+        self.stop()
+        if self._reset_by is None:
+            hang_up(self._sock)
+        self._sock.close()
+
     def fault(self, name: str) -> Fault | None:
         """When it is done: what the peer `name` did not get of what we sent."""
         if self._fault is None or not self._unacknowledged or self._reset_by is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 
 from pync.engine.flow import Flow
-from pync.engine.parting import Parting, abort, hang_up
+from pync.engine.parting import Parting, abort
 from pync.engine.session import Session, stream_policy
 from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import TIMEOUT, Fault, reason
@@ -116,13 +116,20 @@ class HubClient:
         self._session.fault = self._session.fault or fault  # also where its last words came too late for `finish`
         self._session.finish(fault)
 
+    def leave(self) -> bool:
+        """Deliver what was read of our input, and reset it if that was not all; whether that takes a moment."""
+        if not (self.takes_input and self._hub.spoken):
+            return False
+        self._hub.read_no_more()
+        self._session.break_off()
+        return True
+
     def close(self) -> None:
         """End it now; `on_end` is not called."""
         self._on_end = None
         self._session.finish()
         if self._parting is not None:
-            self._parting.stop()
-            hang_up(self._sock)
+            self._parting.close()
 
     def _finished(self, session: Session) -> None:
         self._hub.left(self)
@@ -221,8 +228,7 @@ class Hub:
         for timer in (self._stall_timer, self._room_timer):
             if timer is not None:
                 timer.cancel()
-        if self._up is not None and self._up.running:
-            self._up.stop()
+        self.read_no_more()
         self.output.flush(LEAVING)
         self._console.hashed(self._taps.digests())
         self._taps.close()
@@ -233,6 +239,11 @@ class Hub:
             self._files.close()
         if self._input is not None:
             self._input.close()
+
+    def read_no_more(self) -> None:
+        """Leave the rest of our input unread: we are about to end."""
+        if self._up is not None and self._up.running:
+            self._up.stop()
 
     # --- who is there
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pync.options import Options
 
 
+#: Seconds that our end waits for the exit status of a program that has closed its output.
+EXIT = 0.1
+
+
 class PipedClient(ProgramClient):
     """A relay between the connection and the program's standard streams."""
 
@@ -43,7 +47,12 @@ class PipedClient(ProgramClient):
 
     def stop(self, fault: Fault) -> None:
         if self._session is not None:
-            self._session.finish(fault)
+            self._session.break_off(fault)
+
+    def leave(self) -> bool:
+        if self._session is not None:
+            self._session.break_off()
+        return self._on_end is not None
 
     def _leave(self) -> None:
         if self._session is not None:
@@ -88,7 +97,7 @@ class PipedClient(ProgramClient):
 
     def _exited(self) -> None:
         if self._session is not None:
-            self._session.program_ended()
+            self._session.program_ended(failed=self.code != 0 and not self._shared.options.recv_only)
         self._settle()
 
     def _finished(self, session: Session) -> None:
@@ -104,7 +113,8 @@ class PipedClient(ProgramClient):
             self._end_program()
         else:
             self._say_farewell()
-        self._part()
+        self._lost = self._lost or (session.over and session.fault is not None)
+        self._part(whole=session.reset_by is None)
 
 
 class ProgramSession(Session):
@@ -119,24 +129,45 @@ class ProgramSession(Session):
         super().__init__(loop, peer, up, down, policy, name=name)
         self._program_output = up
         self._pipes = pipes
+        self._known = False  # how the program has ended
+        self._failed = False
 
     @property
     def cut_short(self) -> bool:
         """Whether it was left while the program might still have said something."""
         return self._input_open
 
-    def program_ended(self) -> None:
+    def program_ended(self, *, failed: bool) -> None:
         """The program has exited: what it said is still sent, and nobody reads what comes."""
         if self._finished:
             return
+        self._known, self._failed = True, failed
         self._pipes.from_program.ended = True
         self._down.stop()
         self._output_open = False
         if self._input_open:
             self._program_output.hold()
             self._program_output.release()
+        elif "exit" in self._timers:
+            self._timers.pop("exit").cancel()
+            self._input_done(self._program_output)
         else:
             self.finish()
+
+    def _input_done(self, up: Flow) -> None:
+        """Its output has ended. Whether that was all its exit status tells, which is most likely on its way."""
+        if self._failed:
+            self._reset_soon()
+            self.finish()
+        elif self._known:
+            super()._input_done(up)
+        else:
+            self._timers["exit"] = self._loop.call_at(self._loop.time() + EXIT, self._goes_on, up)
+
+    def _goes_on(self, up: Flow) -> None:
+        """It has closed its output, and still runs."""
+        del self._timers["exit"]
+        super()._input_done(up)
 
     def output_closed(self) -> None:
         """It reads no more, but may still speak."""
@@ -145,7 +176,7 @@ class ProgramSession(Session):
 
     def _down_ended(self, down: Flow) -> None:
         self._pipes.to_program.close()
-        if down.error is None and self._input_open:
+        if down.error is None and (self._input_open or "exit" in self._timers):
             self._output_open = False
             if self._policy.quit_after is not None:
                 self._quit_when_silent()

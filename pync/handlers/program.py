@@ -12,6 +12,7 @@ from pync.errors import TIMEOUT, Fault
 from pync.handlers.piped_program import PipedClient
 from pync.handlers.program_client import DirectClient, ProgramClient, Shared
 from pync.handlers.stdio import address_of
+from pync.net import wake
 from pync.net.loop import Loop
 from pync.options import any_of
 
@@ -66,15 +67,18 @@ class Programs(Shared):
 
         self.console.outcome.met(name, address_of(sock))
         client = self._last = self.client(loop, sock, name, ended)
+        signals = wake.Ending(lambda: None if client.leave() else loop.stop())
         try:
             if total is not None:
                 late = Fault(f"{name}: not done within the total timeout: timed out", TIMEOUT)
                 loop.call_at(loop.time() + total, client.stop, late)
             self._follow(loop, client)
         finally:
+            signals.restore()
             client.close()
             self.leave_loop()
             loop.close()
+        signals.follow()
         fault = faults[0]
         if fault is None:
             return client.code

@@ -10,7 +10,8 @@ import errno
 import os
 import socket
 
-from pync.engine.parting import Parting, hang_up
+from pync.engine.parting import Parting, abort, hang_up
+from pync.engine.session import LAST_WORDS
 from pync.engine.stages import Taps
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net import sockopts
@@ -77,6 +78,7 @@ class ProgramClient:
         self._parting: Parting | None = None
         self._farewell: TimerHandle | None = None
         self._connected = True
+        self._lost = False
         self._fault: Fault | None = None
 
     @property
@@ -99,6 +101,7 @@ class ProgramClient:
         try:
             environment = connection_environment(self._sock)
         except OSError as error:
+            self._lost = True
             self._give_up(Fault(f"connection with {self.name} lost: {reason(error)}"))
             return
         try:
@@ -111,6 +114,11 @@ class ProgramClient:
         self._fault = self._fault or fault
         self._end_program()
 
+    def leave(self) -> bool:
+        """End the program; what it has said is delivered, and if it fails by that, the connection is reset."""
+        self._end_program()
+        return self._parting is None
+
     def close(self) -> None:
         """End it now; `on_end` is not called. The program is gone when `Children.close` returns."""
         if self._on_end is None:
@@ -118,12 +126,16 @@ class ProgramClient:
         self._on_end = None
         self._let_go()
         self._leave()
-        if self._parting is not None:
-            self._parting.stop()
+        whole = self._whole
         if self._lifetime is not None:
             self._lifetime.disown()
-        if self._connected:
+        if self._parting is not None:
+            self._parting.close()
+        elif self._connected and whole:
             hang_up(self._sock)
+        elif self._connected:
+            abort(self._sock)
+            self._sock.close()
 
     # --- for the subclasses
 
@@ -143,6 +155,7 @@ class ProgramClient:
     def _hung_up(self, lost: bool) -> None:
         """The connection is over while the program runs: broken, or ended in both directions."""
         if lost:
+            self._lost = True
             self._end_program()  # before its error is taken from it: it must not take this for an end of data
             self.stop(self._loss())
         else:
@@ -175,15 +188,23 @@ class ProgramClient:
         if self._farewell is not None:
             self._farewell.cancel()
 
-    def _part(self) -> None:
-        """Nothing is left to be said to the client."""
+    @property
+    def _whole(self) -> bool:
+        """Whether the program has said all that it had to say: it has exited, and with status 0."""
+        return self._fault is None and self._lifetime is not None and self._lifetime.exited and not self.code
+
+    def _part(self, *, whole: bool) -> None:
+        """Nothing is left to be said to the client; where that was not all, it gets a reset."""
         self._hangups.leave(self._sock.fileno())
-        if self._fault is None:
-            self._parting = Parting(self._loop, self._sock, self._parted)
-        else:
+        if self._lost:
             self._parted()
+            return
+        reset_by = None if whole else self._loop.time() + LAST_WORDS
+        self._parting = Parting(self._loop, self._sock, self._parted, patient=True, reset_by=reset_by)
 
     def _parted(self) -> None:
+        if self._parting is not None:
+            self._fault = self._fault or self._parting.fault(self.name)
         self._parting = None
         self._connected = False
         self._sock.close()
@@ -201,7 +222,7 @@ class ProgramClient:
     def _give_up(self, fault: Fault) -> None:
         self._fault = fault
         self._end_program()
-        self._part()
+        self._part(whole=False)
 
 
 class DirectClient(ProgramClient):
@@ -216,4 +237,4 @@ class DirectClient(ProgramClient):
     def _exited(self) -> None:
         # Whoever of its group still holds the socket has no say in this.
         self._sock.setblocking(False)
-        self._part()
+        self._part(whole=self._whole)

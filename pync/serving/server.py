@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from pync.serving.loops import ServerLoop
 
     class Client(Protocol):
-        """A connection that is being served; `close` ends it now, without a word to its owner."""
+        """A connection that is being served; `close` ends it now, without a word to its owner.
+
+        `leave` begins to end it where something is to be delivered first: True says that its owner will be told.
+        """
 
         @property
         def name(self) -> str: ...
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
         @property
         def received(self) -> int: ...
         def start(self) -> None: ...
+        def leave(self) -> bool: ...
         def close(self) -> None: ...
 
     OnEnd = Callable[[Any, Fault | None], object]
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 
 #: Connections accepted in a row before those that are there get their turn.
 BATCH = 64
+#: Seconds that clients have to take the last of what we sent, when we end.
+LEAVING = 1.0
 #: Seconds until accepting is tried again when the system had no room for a connection.
 RETRY = 1.0
 #: Descriptors asked for where the system names no limit.
@@ -217,7 +223,10 @@ class Server:
             self._tell(fault.text)
         elif self._console.verbose:
             self._say_left(client)
-        if self._once:
+        if self._stopping:
+            if not self.clients:
+                self.loop.stop()
+        elif self._once:
             self.stop(OK if fault is None else fault.code)
         elif self._retry is not None:
             self._pause()
@@ -234,10 +243,20 @@ class Server:
     def _close(self) -> None:
         self._pause()
         self._listener.close_sockets()
-        while self.clients:
-            client, _ = self.clients.popitem()
-            client.close()
-            self.tally.gone(client)
+        leaving = [client for client in list(self.clients) if client.leave()]
+        for client in [client for client in self.clients if client not in leaving]:
+            self._close_client(client)
+        if self.clients:
+            over = self.loop.call_at(self.loop.time() + LEAVING, self.loop.stop)
+            self.loop.run()  # until the last one has left, or a second signal calls `stop`
+            over.cancel()
+        for client in list(self.clients):
+            self._close_client(client)
+
+    def _close_client(self, client: Client) -> None:
+        del self.clients[client]
+        client.close()
+        self.tally.gone(client)
 
 
 def _nothing() -> None:

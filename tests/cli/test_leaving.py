@@ -8,12 +8,14 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pync.engine.parting import GRACE
 from tests.running import PATIENCE, eventually, peer, pync, running, stop, unused_port, wait_listening
-from tests.sockets import accepted, port_of, receive_all, reset
+from tests.sockets import accepted, connected, port_of, receive_all, reset, until_reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,15 +101,6 @@ def test_a_peer_that_resets_before_all_has_arrived_is_told_with_the_bytes(
 # --- leaving in the middle
 
 
-def until_reset(sock: socket.socket) -> bytes:
-    """Everything up to the reset."""
-    data = bytearray()
-    with pytest.raises(ConnectionResetError):
-        while piece := sock.recv(1 << 16):
-            data += piece
-    return bytes(data)
-
-
 @pytest.mark.parametrize(
     ("options", "signals", "code"),
     [
@@ -155,6 +148,58 @@ def test_an_input_that_cannot_be_read_to_its_end_resets(server: socket.socket) -
             assert until_reset(sock) == b""
             assert client.code() == 1
             assert "read from standard input" in client.messages[0]
+
+
+# --- the clients of a server
+
+
+def test_the_clients_of_a_server_that_is_ended_get_what_it_read_and_a_reset() -> None:
+    with pync("-l", "-k", "127.0.0.1", "0") as listener, connected(listener) as sock:
+        sock.sendall(b"!")
+        assert listener.read(1) == b"!"  # it is let in, and will get all that is read from now on
+        listener.stdin.write(b"half of it")
+        assert sock.recv(4) == b"half"
+        stop(listener, signal.SIGTERM)
+        assert until_reset(sock) == b" of it"
+        assert listener.code() == 143
+
+
+@pytest.mark.parametrize("way", [[], ["--idle-timeout", "30"]], ids=["direct", "piped"])
+@pytest.mark.parametrize("many", [[], ["-k"]], ids=["one", "many"])
+def test_the_client_of_a_program_that_is_ended_gets_what_it_said_and_a_reset(many: list[str], way: list[str]) -> None:
+    with (
+        pync("-l", *many, *way, "-c", "echo said; exec sleep 600", "127.0.0.1", "0") as listener,
+        connected(listener) as sock,
+    ):
+        assert sock.recv(2) == b"sa"
+        stop(listener, signal.SIGTERM)
+        assert until_reset(sock) == b"id\n"
+        assert listener.code() == 143
+
+
+def test_a_slow_client_that_goes_on_sending_gets_the_whole_answer(tmp_path: Path) -> None:
+    """Longer than the second that a peer once had to notice our end."""
+    (tmp_path / "file").write_bytes(bytes(3_000_000))
+    with (
+        pync("-l", "-k", "--http-root", str(tmp_path), "127.0.0.1", "0") as listener,
+        socket.socket() as sock,
+    ):
+        sock.settimeout(PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        sock.connect(("127.0.0.1", listener.port()))
+        sock.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = sock.recv(1000)
+        send_for_ever(sock)
+        began = time.monotonic()
+        while piece := sock.recv(1 << 14):
+            answer += piece
+            if len(answer) < 1_000_000:
+                time.sleep(0.03)  # the slow client
+        assert time.monotonic() - began > GRACE
+        assert len(answer.partition(b"\r\n\r\n")[2]) == 3_000_000
+
+
+# --- who notices
 
 
 #: A receiver, and what it exits with and says of a reset. socat ends with 0 whatever happens.

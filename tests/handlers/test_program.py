@@ -29,7 +29,7 @@ from pync.processes.program import program_from
 from tests.net.addresses import descriptors, no_descriptor_left
 from tests.processes.test_children import alive
 from tests.running import PATIENCE, eventually
-from tests.sockets import receive_all, reset
+from tests.sockets import receive_all, reset, until_reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -473,8 +473,9 @@ def test_after_so_many_reads_the_program_gets_its_end_of_data_and_still_answers(
 def test_an_idle_client_is_ended_with_its_program() -> None:
     with stage(sh_exec="echo $$; exec sleep 600", idle_timeout=0.2) as scene:
         client, far = scene.connect()
-        pid = int(scene.receive(far))
+        pid = int(scene.line(far))
         fault = scene.fault_of(client)
+        assert until_reset(far) == b""
         assert fault is not None
         assert fault.text == "client: no data for 0.2 s: timed out"
         assert not alive(pid)
@@ -515,7 +516,7 @@ def test_closing_the_server_ends_all_of_two_hundred_together(way: dict[str, Any]
             scene.clients.close()
             assert time.monotonic() - began < children_module.GRACE
             assert children_of_ours() == []
-            assert {far.recv(1) for _, far in pairs} == {b""}
+            assert {until_reset(far) for _, far in pairs} == {b""}
             assert scene.ended == []
 
 
@@ -531,7 +532,7 @@ def test_a_program_that_cannot_be_started_costs_one_client_and_no_other(tmp_path
         fault = scene.fault_of(second)
         assert fault is not None
         assert fault.text == f"run {program}: No such file or directory"
-        assert other.recv(1) == b""
+        assert until_reset(other) == b""
         far.sendall(b"still here\n")
         assert scene.line(far) == b"still here\n"
         assert [client for client, _ in scene.ended] == [second]
