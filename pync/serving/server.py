@@ -243,8 +243,8 @@ class Server:
     def _close(self) -> None:
         self._pause()
         self._listener.close_sockets()
-        leaving = [client for client in list(self.clients) if client.leave()]
-        for client in [client for client in self.clients if client not in leaving]:
+        self._stopping = True
+        for client in [client for client in list(self.clients) if not client.leave()]:
             self._close_client(client)
         if self.clients:
             over = self.loop.call_at(self.loop.time() + LEAVING, self.loop.stop)
