@@ -180,12 +180,13 @@ def _follow(options: Options, console: Console) -> None:
     if options.progress:
         from pync.meter.display import display_for
         from pync.meter.progress import Meter
+        from pync.net import wake
         from pync.net.endpoint import TTY
 
         outlet = console.outlet()
         terminal = outlet.kind == TTY
         display = display_for(outlet, terminal=terminal, encoding=console.encoding, objects=options.json)
-        console.meter = Meter(display, options.size)
+        console.meter = Meter(display, options.size, wake.Handlers())
 
 
 def _run_ports(options: Options, console: Console) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from pync.meter.figures import BAR_LEAST, facts, fit, line, pieces
+from pync.meter.figures import BAR_LEAST, bar_text, facts, fit, line, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ RICH_AFTER = 2.0
 LINE_INTERVAL = 5.0
 #: Seconds that whoever reads stderr may take for the last state, or for making room for a message.
 PATIENCE = 1.0
-#: Control sequences of every terminal that knows any (ECMA-48, 8.3.41): erase from the cursor to the end of the line.
-ERASE_REST = b"\x1b[K"
-ERASED = b"\r" + ERASE_REST
+#: Control sequences of every terminal that knows any: erase the rest of the line (ECMA-48, 8.3.41); make a line below
+#: it, remember the place, go down to its beginning, erase from there to the end of the screen; then back (DEC STD 070).
+#: Not to the end of the screen at once: in the upper left corner tmux would take that for a screen to be kept.
+ERASE_REST, ERASE_BELOW = b"\x1b[K", b"\x1b[J"
+BELOW, BACK = ERASE_REST + b"\x1bD\x1b[A\x1b7\x1b[B\r" + ERASE_BELOW, b"\x1b8"
+ERASED = BELOW + BACK
 #: Terminals that cannot go back to the beginning of a line and erase it.
 DUMB = ("", "dumb", "unknown")
 
@@ -106,6 +109,9 @@ class Lines:
     def show(self, figures: Figures) -> None:
         self._out.offer(f"{line(figures)}\n".encode())
 
+    def resized(self, figures: Figures) -> None:
+        """A log has no width."""
+
     def last(self, figures: Figures) -> None:
         self._out.insist(f"{line(figures)}\n".encode())
 
@@ -142,6 +148,7 @@ class Painter:
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
+        self._letters = _letters(encoding)
         self._thread: Thread | None = None
         self._console: Any = None
 
@@ -149,7 +156,10 @@ class Painter:
         """The line, in the colours that the environment allows, and not wider than the terminal."""
         kept, bar = fit(pieces(figures), width)
         if self._console is None:
-            return "  ".join(text for _, text, _ in kept).encode(self._encoding, "replace")
+            words = [text for _, text, _ in kept]
+            if bar:
+                words.insert(1, bar_text(figures.percent or 0, bar, *self._letters))
+            return "  ".join(words).encode(self._encoding, "replace")
         self._console.width = max(1, width)
         return _draw(self._console, kept, figures.percent, bar)
 
@@ -174,6 +184,15 @@ class Painter:
         self._console = console
 
 
+def _letters(encoding: str) -> tuple[str, str]:
+    """What a bar is made of, as rich makes it: a whole column, and half of one."""
+    try:
+        "━╸".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return "-", " "
+    return "━", "╸"
+
+
 def _draw(console: Any, kept: list[Piece], percent: int | None, bar: int) -> bytes:
     from rich.progress_bar import ProgressBar
     from rich.segment import Segment, Segments
@@ -194,10 +213,10 @@ def _draw(console: Any, kept: list[Piece], percent: int | None, bar: int) -> byt
 
 
 class Bar:
-    """A line at the foot of a terminal, drawn over itself.
+    """A line at the foot of a terminal, below the one where the cursor stays and where typing is shown.
 
-    The cursor stays visible and no mode of the terminal is changed: there is nothing to restore,
-    however the process ends.
+    The cursor stays visible and no mode of the terminal is changed: there is nothing to restore, however the process
+    ends. Each time all below the cursor is erased first: what a narrower terminal has wrapped, or Enter has moved.
     """
 
     first = BAR_AFTER
@@ -207,7 +226,7 @@ class Bar:
         self._out = Trickle(outlet)
         self._fd = outlet.fd
         self._painter = Painter(encoding)
-        self._shown = b""
+        self._shown = False
         self._mid_line = False
 
     def show(self, figures: Figures) -> None:
@@ -216,23 +235,26 @@ class Bar:
         if self._mid_line:
             return
         if _in_background(self._fd):  # the line belongs to the shell now
-            self._shown = b""
+            self._shown = False
             return
-        drawn = self._line(figures)
-        if drawn != self._shown and self._out.offer(b"\r" + drawn + ERASE_REST + b"\r"):
-            self._shown = drawn
+        if self._out.offer(BELOW + self._line(figures) + BACK):
+            self._shown = True
+
+    def resized(self, figures: Figures) -> None:
+        """The terminal has another width now."""
+        if self._shown:
+            self.show(figures)
 
     def last(self, figures: Figures) -> None:
         start = b"\r\n" if self._mid_line else b"\r"
-        self._out.insist(start + self._line(figures) + ERASE_REST + b"\r\n")
-        self._shown = b""
-        self._mid_line = False
+        self._out.insist(start + self._line(figures) + ERASE_REST + b"\r\n" + ERASE_BELOW)
+        self._shown = self._mid_line = False
 
     def clear(self) -> None:
-        """Make room for something else on this line; the bar comes back below it."""
+        """Make room for something else on the cursor's line; the bar comes back below it."""
         if self._shown:
-            self._out.insist(ERASED)
-            self._shown = b""
+            self._out.insist(b"\r" + ERASED)
+            self._shown = False
 
     def close(self) -> None:
         self._out.close()
@@ -245,7 +267,7 @@ class Bar:
         """Make way for them, without waiting; the bar comes back when their line has ended."""
         if self._shown:
             self._out.add(ERASED)
-            self._shown = b""
+            self._shown = False
         self._mid_line = not data.endswith(b"\n")
         return data
 

@@ -159,13 +159,23 @@ def _direction(figures: Figures, number: int, *, incoming: bool) -> list[Piece]:
 
 
 def fit(found: list[Piece], width: int) -> tuple[list[Piece], int]:
-    """The pieces that a terminal of this width has room for, and how many columns are left for a bar."""
+    """The pieces that a terminal of this width has room for, and how many columns are left for a bar.
+
+    A share comes with its bar, before all else; a piece that is too long makes room for shorter ones.
+    """
     room = max(0, width - 1)  # a line that fills the last column would make some terminals begin another
+    bar = BAR_LEAST if found[0][0] == 0 and room >= len(found[0][1]) + 2 + BAR_LEAST else 0
+    room -= bar and bar + 2
     kept: list[Piece] = []
     for piece in sorted(found):
-        if len(piece[1]) + 2 * bool(kept) > room:
-            break
-        room -= len(piece[1]) + 2 * bool(kept)
-        kept.append(piece)
-    bar = min(BAR_MOST, room - 2)
-    return [piece for piece in found if piece in kept], bar if bar >= BAR_LEAST else 0
+        size = len(piece[1]) + 2 * bool(kept)
+        if size <= room:
+            room -= size
+            kept.append(piece)
+    return [piece for piece in found if piece in kept], bar and min(BAR_MOST, bar + room)
+
+
+def bar_text(percent: int, width: int, full: str, half: str) -> str:
+    """A bar as rich draws it: in halves of a column, blank where something is missing."""
+    halves = width * 2 * percent // 100
+    return (full * (halves // 2) + half * (halves % 2)).ljust(width)

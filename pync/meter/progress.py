@@ -7,6 +7,7 @@ is `figures`, and how it is shown `display`.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 
 from pync.meter.figures import Gauge
@@ -38,21 +39,29 @@ if TYPE_CHECKING:
         interval: float
 
         def show(self, figures: Figures) -> None: ...
+        def resized(self, figures: Figures) -> None: ...
         def last(self, figures: Figures) -> None: ...
         def clear(self) -> None: ...
         def stages(self) -> Sequence[Stage]: ...
         def close(self) -> None: ...
 
+    class Signals(Protocol):
+        """Has a callback called when a signal has come, until all is restored."""
+
+        def on(self, number: int, callback: Callable[[], object]) -> None: ...
+        def restore(self) -> None: ...
+
     Counts = Callable[[], tuple[int, int]]
 
 
 class Meter:
-    """Follows one session after another with a display."""
+    """Follows one session after another with a display. `signals` tell of a resized terminal while one goes on."""
 
-    def __init__(self, display: Display, size: int | None) -> None:
+    def __init__(self, display: Display, size: int | None, signals: Signals | None = None) -> None:
         self._display = display
         self._size = size
         self._timer: Timer | None = None
+        self._signals = signals
 
     def begin(self, loop: Loop, counts: Counts, input_fd: int) -> None:
         """A session starts on this loop. `input_fd` is what it sends, -1 where it only receives."""
@@ -62,12 +71,16 @@ class Meter:
         size = self._position.left if self._size is None else self._size
         self._gauge = Gauge(loop.time(), size, incoming=input_fd < 0)
         self._wait(self._display.first)
+        if self._signals is not None and hasattr(signal, "SIGWINCH"):
+            self._signals.on(signal.SIGWINCH, lambda: self._display.resized(self._look(self._gauge.look)))
 
     def end(self) -> None:
         """The session is over: the last state stays."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            if self._signals is not None:
+                self._signals.restore()
             self._display.last(self._look(self._gauge.sum_up))
 
     def clear(self) -> None:

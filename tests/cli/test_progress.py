@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 BIG = 300 << 20
 #: More than the socket buffers of both ends hold, so that a reader that stops holds the transfer up.
 LONG = 64 << 20
+#: What each width has room for, behind the share.
+BARS = dict.fromkeys((80, 100, 200, 300), r"[^ ]+ +sent +[\d.]+ MB of 67.1 MB +[\d.]+ [kM]?B/s  \d:\d\d.*")
+BARS |= {20: "[^ ]+", 40: r"[^ ]+ +[\d.]+ [kM]?B/s( .*)?", 60: r"[^ ]+ +sent +.* MB of 67.1 MB +[\d.]+ [kM]?B/s"}
+#: A bar as a row of the screen: the share, what shows it, and what there is room for.
+BAR = r" *[5-6]\d%  [^ sE]+(  .*)?"
 
 
 class Window(Terminal):
@@ -40,6 +45,21 @@ class Window(Terminal):
     def resize(self, columns: int) -> None:
         self._ask("resize-window", "-x", str(columns), "-y", "24")
         eventually(lambda: self.ask("window_width") == str(columns), "the new size")
+
+    def rows(self, patterns: list[str]) -> list[str]:
+        """Wait until the rows of the screen that are not blank are these."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = [row for row in self._ask("capture-pane", "-p").splitlines() if row.strip()]
+            matches = [re.fullmatch(pattern, row) for pattern, row in zip(patterns, found, strict=False)]
+            return len(found) == len(patterns) and all(matches)
+
+        try:
+            eventually(look, "these rows")
+        except pytest.fail.Exception:
+            pytest.fail(f"never rows like {patterns}, but {found}")
+        return found
 
     def ask(self, name: str) -> str:
         return self._ask("display-message", "-p", f"#{{{name}}}").strip()
@@ -241,7 +261,7 @@ def test_a_terminal_that_is_stopped_does_not_hold_up_the_transfer(
     terminal.run(f"{command(server)} --progress <{long_file}")
     with caller(server) as connection:
         take(connection, LONG // 2)
-        terminal.shows(r"^ *\d+%  sent")
+        terminal.shows(r"^ *\d+%  [^ ]+  sent")
         terminal.press("C-s")
         take(connection, LONG // 2)
         assert connection.recv(1) == b""
@@ -274,7 +294,7 @@ def test_a_short_transfer_shows_its_last_state_only(terminal: Window, server: so
     terminal.run(f"echo hello | {command(server)} --progress --size 6")
     with caller(server) as connection:
         assert connection.recv(100) == b"hello\n"
-    terminal.shows(r"^100%  sent +6 B of 6 B +[\d.]+ k?B/s  0:00$")
+    terminal.shows(r"^100%  [^ ]+  sent +6 B of 6 B +[\d.]+ k?B/s  0:00$")
     terminal.ended_with(0)
 
 
@@ -293,18 +313,35 @@ def test_ctrl_c_leaves_the_last_state_and_the_terminal_as_it_was(
 
 
 @pytest.mark.slow
-def test_twenty_columns_are_enough_and_more_are_used_when_they_come(
+def test_whatever_the_width_there_is_one_whole_bar_and_nothing_of_an_earlier_one(
     terminal: Window, server: socket.socket, long_file: Path
 ) -> None:
-    terminal.run(f"{command(server)} --progress <{long_file}")
+    terminal.run(f"clear; {command(server)} --progress <{long_file}")
     with caller(server) as connection:
-        terminal.resize(20)
         take(connection, LONG // 2)
-        terminal.shows(r"^ *[5-6]\d%  [^ s]{13}$")
-        terminal.resize(100)
-        terminal.shows(r"^ *[5-6]\d%  [^ s]+  sent +\d+\.\d MB of 67\.1 MB")
+        for columns in (80, 20, 40, 60, 80, 100, 200, 20, 300, 40):
+            terminal.resize(columns)
+            most = min(columns - 1, 109)
+            terminal.rows([rf"(?=.{{{min(columns - 10, 90)},{most}}}$) *[5-6]\d%  {BARS[columns]}"])
         take(connection, LONG // 2)
+        assert connection.recv(1) == b""
     terminal.shows("^code 0$")
+
+
+def test_typing_has_lines_of_its_own_above_the_bar(terminal: Window, server: socket.socket, long_file: Path) -> None:
+    terminal.run(f"clear; {command(server)} --progress <{long_file}")
+    with caller(server) as connection:
+        take(connection, LONG // 2)
+        terminal.rows([BAR])
+        terminal.type_part("typed")
+        terminal.rows(["typed", BAR])
+        terminal.type_part(" words")
+        terminal.rows(["typed words", BAR])
+        terminal.press("Enter")
+        terminal.type_part("more")
+        terminal.rows(["typed words", "more", BAR])
+        terminal.press("C-c")
+    terminal.ended_with(130)
 
 
 def test_a_terminal_that_can_do_nothing_gets_lines(terminal: Window, server: socket.socket) -> None:
@@ -321,7 +358,7 @@ def test_an_answer_in_the_same_terminal_stands_in_lines_of_its_own(
     terminal.run(f"{command(server)} --progress <{long_file}")
     with caller(server) as connection:
         take(connection, LONG // 2)
-        terminal.shows(r"^ *\d+%  sent")
+        terminal.shows(r"^ *\d+%  [^ ]+  sent")
         connection.sendall(b"an answer\n")
         terminal.shows("^an answer$")
         terminal.shows(r"received +10 B")

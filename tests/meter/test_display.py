@@ -13,11 +13,11 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.meter import display as display_module
-from pync.meter.display import RICH_AFTER, Bar, Lines, Trickle, display_for
+from pync.meter.display import BACK, BELOW, ERASED, RICH_AFTER, Bar, Lines, Trickle, display_for
 from pync.meter.figures import Figures
 from tests.running import eventually
 
@@ -81,6 +81,13 @@ def terminal() -> Iterator[Outlet]:
 def plain(data: bytes) -> str:
     """Without colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", data.decode())
+
+
+def bar_of(data: bytes) -> str:
+    """The bar as it was drawn last, with its colours."""
+    assert data.startswith(BELOW)
+    assert data.endswith(BACK)
+    return data.rpartition(BELOW)[2].removesuffix(BACK).decode()
 
 
 # --- what there is no room for
@@ -181,19 +188,22 @@ def loaded(bar: Bar) -> Bar:
     return bar
 
 
-def test_before_rich_is_loaded_the_line_is_plain_and_drawn_over_itself(terminal: Outlet) -> None:
+def test_before_rich_is_loaded_the_line_is_plain_and_drawn_below_the_cursors(terminal: Outlet) -> None:
     bar = Bar(terminal, "utf-8")
     bar.show(HALF)
-    assert terminal.taken == b"\r 50%  sent    500 B of 1.0 kB     500 B/s  0:01  ETA 0:01\x1b[K\r"
+    shown = " 50%  ━━━━━━━━━━            sent    500 B of 1.0 kB     500 B/s  0:01  ETA 0:01"
+    assert bar_of(terminal.taken) == shown
     assert bar._painter._thread is None
 
 
-def test_a_line_that_has_not_changed_is_not_drawn_again(terminal: Outlet) -> None:
+def test_another_width_counts_only_where_the_bar_is_shown(terminal: Outlet) -> None:
     bar = Bar(terminal, "utf-8")
+    bar.resized(HALF)
+    assert terminal.taken == b""
     bar.show(HALF)
     once = terminal.taken
-    bar.show(HALF)
-    assert terminal.taken == once
+    bar.resized(HALF)
+    assert terminal.taken == 2 * once
 
 
 def test_what_lasts_is_drawn_with_rich(terminal: Outlet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,16 +213,15 @@ def test_what_lasts_is_drawn_with_rich(terminal: Outlet, monkeypatch: pytest.Mon
     terminal.taken = b""
     bar.show(HALF)
     assert b"\x1b[35m" in terminal.taken
-    assert re.fullmatch(
-        r"\r 50%  ━+[╸╺]?━*  sent +500 B of 1\.0 kB +500 B/s  0:01  ETA 0:01\x1b\[K\r", plain(terminal.taken)
-    )
+    shown = plain(bar_of(terminal.taken).encode())
+    assert re.fullmatch(r" 50%  ━+[╸╺]?━*  sent +500 B of 1\.0 kB +500 B/s  0:01  ETA 0:01", shown)
 
 
 def test_the_whole_is_a_full_bar_and_stays(terminal: Outlet) -> None:
     bar = loaded(Bar(terminal, "utf-8"))
     terminal.taken = b""
     bar.last(WHOLE)
-    assert re.fullmatch(r"\r100%  ━+  sent +1\.0 kB of 1\.0 kB +333 B/s  0:02\x1b\[K\r\n", plain(terminal.taken))
+    assert re.fullmatch(r"\r100%  ━+  sent +1\.0 kB of 1\.0 kB +333 B/s  0:02\x1b\[K\r\n\x1b\[J", plain(terminal.taken))
 
 
 def test_without_colours_there_are_none(terminal: Outlet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +230,7 @@ def test_without_colours_there_are_none(terminal: Outlet, monkeypatch: pytest.Mo
     bar = loaded(Bar(terminal, "utf-8"))
     terminal.taken = b""
     bar.show(HALF)
-    assert re.match("\r 50%  ━+╸? +  sent", terminal.taken.decode())
-    assert terminal.taken.count(b"\x1b") == 1  # to erase the rest of the line
+    assert re.match(" 50%  ━+╸? +  sent", bar_of(terminal.taken))
 
 
 def test_a_terminal_without_unicode_gets_a_bar_of_its_own_letters(terminal: Outlet) -> None:
@@ -241,7 +249,8 @@ def test_without_rich_the_line_stays_plain(terminal: Outlet, monkeypatch: pytest
     assert loading is not None
     loading.join()
     bar.last(WHOLE)
-    assert terminal.taken.endswith(b"\r100%  sent   1.0 kB of 1.0 kB     333 B/s  0:02\x1b[K\r\n")
+    line = f"\r100%  {'━' * 30}  sent   1.0 kB of 1.0 kB     333 B/s  0:02\x1b[K\r\n"
+    assert line.encode() in terminal.taken
 
 
 @pytest.mark.parametrize("colours", [True, False])
@@ -260,7 +269,8 @@ def test_a_size_that_is_not_known_has_no_bar(terminal: Outlet) -> None:
     bar = loaded(Bar(terminal, "utf-8"))
     terminal.taken = b""
     bar.show(Figures(500, 2000, 61.0, up=5, down=20))
-    assert plain(terminal.taken) == "\rsent    500 B       5 B/s  received   2.0 kB      20 B/s  1:01\x1b[K\r"
+    shown = "sent    500 B       5 B/s  received   2.0 kB      20 B/s  1:01"
+    assert plain(bar_of(terminal.taken).encode()) == shown
 
 
 def test_a_message_takes_the_place_of_the_bar_which_comes_back(terminal: Outlet) -> None:
@@ -271,7 +281,7 @@ def test_a_message_takes_the_place_of_the_bar_which_comes_back(terminal: Outlet)
     drawn = terminal.taken
     bar.clear()
     bar.show(HALF)
-    assert terminal.taken == drawn + b"\r\x1b[K" + drawn
+    assert terminal.taken == drawn + b"\r" + ERASED + drawn
 
 
 def test_bytes_for_the_same_terminal_pass_unchanged_and_the_bar_makes_way(terminal: Outlet) -> None:
@@ -280,12 +290,12 @@ def test_bytes_for_the_same_terminal_pass_unchanged_and_the_bar_makes_way(termin
     bar.show(HALF)
     drawn, terminal.taken = terminal.taken, b""
     assert stage.feed(b"an answer") == b"an answer"
-    assert terminal.taken == b"\r\x1b[K"
+    assert terminal.taken == ERASED
     bar.show(HALF)
-    assert terminal.taken == b"\r\x1b[K"  # not in the middle of the answer's line
+    assert terminal.taken == ERASED  # not in the middle of the answer's line
     assert stage.feed(b" ends\n") == b" ends\n"
     bar.show(HALF)
-    assert terminal.taken == b"\r\x1b[K" + drawn
+    assert terminal.taken == ERASED + drawn
     assert stage.end() == b""
 
 
@@ -316,19 +326,28 @@ def test_in_the_background_nothing_is_drawn(terminal: Outlet, monkeypatch: pytes
     assert terminal.taken
 
 
-@given(width=st.integers(1, 200))
-def test_the_line_is_never_wider_than_the_terminal(width: int) -> None:
+@settings(deadline=None)  # rich is loaded
+@given(width=st.integers(1, 300), percent=st.integers(0, 100))
+def test_the_line_is_never_wider_than_the_terminal_and_the_same_before_rich_and_with_it(
+    width: int, percent: int
+) -> None:
+    figures = Figures(percent, 0, 1.0, up=500, size=100, percent=percent, left=1.0)
     painter = display_module.Painter("utf-8")
-    assert len(painter.paint(HALF, width)) < max(width, 1)
+    before = painter.paint(figures, width).decode()
     painter._load()
-    assert len(plain(painter.paint(HALF, width))) < max(width, 1)
+    after = plain(painter.paint(figures, width))
+    assert len(before) < max(width, 1) >= len(after)
+    assert ("━" in before) == (width >= 17) or percent < 10
+    for letter in "━╸╺":
+        before, after = before.replace(letter, " "), after.replace(letter, " ")
+    assert before.rstrip() == after.rstrip()
 
 
 def test_the_width_is_asked_for_with_each_line(terminal: Outlet, monkeypatch: pytest.MonkeyPatch) -> None:
     bar = Bar(terminal, "utf-8")
     monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((10, 24)))
     bar.show(HALF)
-    assert terminal.taken == b"\r 50%\x1b[K\r"
+    assert bar_of(terminal.taken) == " 50%"
 
 
 def test_a_terminal_that_does_not_tell_its_width_has_eighty_columns(

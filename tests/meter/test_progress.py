@@ -65,6 +65,9 @@ class Screen:
     def show(self, figures: Figures) -> None:
         self.shown.append(figures)
 
+    def resized(self, figures: Figures) -> None:
+        self.shown.append(figures)
+
     def last(self, figures: Figures) -> None:
         self.final.append(figures)
 
