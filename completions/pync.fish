@@ -116,7 +116,7 @@ complete -c pync -l all -d 'with --ports: also what holds a port without listeni
 complete -c pync -l pid -x -d 'with --ports: only what this process owns'
 complete -c pync -l name -x -d 'with --ports: only where the program\'s name contains TEXT'
 complete -c pync -l progress -d 'show how far the transfer is: bytes, rate, time, on stderr'
-complete -c pync -l size -x -d 'with --progress: how many bytes will be sent; with -d, received'
+complete -c pync -l size -x -d 'with --progress: how many bytes will be sent; received, where nothing is'
 complete -c pync -l json -d 'results as JSON: -z and --ports on stdout, messages and a summary on stderr'
 complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'

@@ -584,7 +584,11 @@ class Options:
         common="show how far it is",
     )
     size: int | None = row(
-        "", "with --progress: how many bytes will be sent; with -d, received", group=SEE, kind=SIZE, needs=("progress",)
+        "",
+        "with --progress: how many bytes will be sent; received, where nothing is",
+        group=SEE,
+        kind=SIZE,
+        needs=("progress",),
     )
     json: bool = row(
         "",

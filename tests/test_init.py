@@ -6,8 +6,11 @@ option is tested with `net.dial` and black box, not here.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import inspect
 import io
+import pickle
 import socket
 import subprocess
 import sys
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     CONNECT: Callable[[str, int | str], socket.socket] = pync.connect
     RUN: Callable[[list[str], int, int, io.StringIO], int] = pync.run
-    FAULT: type[Exception] = pync.Fault
+    FAULT: type[OSError] = pync.Fault
 
 PUBLIC = ["Fault", "__version__", "connect", "run"]
 
@@ -117,6 +120,36 @@ def test_connect_raises_a_fault_that_names_address_and_cause() -> None:
             pync.connect("127.0.0.1", port)
     assert caught.value.text == f"connect to 127.0.0.1 port {port} (tcp) failed: Connection refused"
     assert caught.value.code == 1
+
+
+@pytest.mark.parametrize("kind", [pync.Fault, OSError, ConnectionRefusedError])
+def test_a_refusal_is_caught_by_any_of_its_classes(kind: type[Exception]) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(kind) as caught:
+            pync.connect("127.0.0.1", bound.getsockname()[1])
+    error = caught.value
+    assert isinstance(error, OSError)
+    assert error.errno == errno.ECONNREFUSED
+    assert str(error).endswith("failed: Connection refused")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_name_and_silence_have_their_classes_too() -> None:
+    with pytest.raises(socket.gaierror) as unresolved:
+        pync.connect("name.invalid", 80)
+    assert unresolved.value.errno in (socket.EAI_NONAME, socket.EAI_AGAIN)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as queue:
+        with pytest.raises(TimeoutError) as late:
+            for _ in range(5):  # more than the queue takes
+                queue.enter_context(pync.connect("127.0.0.1", full.getsockname()[1], timeout=0.3))
+    assert late.value.errno == errno.ETIMEDOUT
+
+
+def test_what_makes_no_sense_is_a_fault_without_a_number() -> None:
+    with pytest.raises(pync.Fault) as caught:
+        pync.connect("127.0.0.1", 70000)
+    assert (caught.value.errno, caught.value.code) == (None, 2)
 
 
 def test_run_can_be_called_again_in_the_same_process() -> None:

@@ -53,12 +53,16 @@ class Figures:
 
 
 class Gauge:
-    """Makes figures of counters; the clock is the caller's. `size` is what will flow in one direction, 0 = unknown."""
+    """Makes figures of counters; the clock is the caller's. `size` is what will flow in one direction, 0 = unknown.
 
-    def __init__(self, now: float, size: int | None, *, incoming: bool = False) -> None:
+    `incoming` says that it is what we receive. With `guess` it is that too as long as only received bytes are there.
+    """
+
+    def __init__(self, now: float, size: int | None, *, incoming: bool = False, guess: bool = False) -> None:
         self._started = now
         self._size = size or None
         self._incoming = incoming
+        self._guess = guess and not incoming
         self._samples = deque([(now, 0, 0)], maxlen=64)
         self._percent = 0 if self._size else None
 
@@ -79,6 +83,9 @@ class Gauge:
     def _figures(
         self, now: float, sent: int, received: int, done: int | None, before: tuple[float, int, int]
     ) -> Figures:
+        if self._guess and self._incoming != (received > 0 == sent):
+            self._incoming = not self._incoming
+            self._percent = 0 if self._size else None
         up = _rate(sent - before[1], now - before[0])
         down = _rate(received - before[2], now - before[0])
         figures = Figures(sent, received, max(0.0, now - self._started), up=up, down=down, incoming=self._incoming)

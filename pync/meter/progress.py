@@ -69,7 +69,7 @@ class Meter:
         self._counts = counts
         self._position = Position(input_fd)
         size = self._position.left if self._size is None else self._size
-        self._gauge = Gauge(loop.time(), size, incoming=input_fd < 0)
+        self._gauge = Gauge(loop.time(), size, incoming=self._position.empty, guess=self._position.left is None)
         self._wait(self._display.first)
         if self._signals is not None and hasattr(signal, "SIGWINCH"):
             self._signals.on(signal.SIGWINCH, lambda: self._display.resized(self._look(self._gauge.look)))
@@ -112,12 +112,16 @@ class Position:
     def __init__(self, fd: int) -> None:
         self._fd = -1
         self.left: int | None = None
+        self.empty = fd < 0  # nothing can be sent
         try:
             status = os.fstat(fd)
             if stat.S_ISREG(status.st_mode):
                 self._start = os.lseek(fd, 0, os.SEEK_CUR)
                 self._fd = fd
                 self.left = max(0, status.st_size - self._start)
+                self.empty = not self.left
+            elif stat.S_ISCHR(status.st_mode):
+                self.empty = status.st_rdev == os.stat(os.devnull).st_rdev
         except OSError:  # no descriptor
             return
 

@@ -53,9 +53,12 @@ def connect(
         The connected socket, in blocking mode.
 
     Raises:
-        Fault: the name does not resolve (`code` 2), every address refused (1), or was silent (3).
-            Its text names each address with its own error.
+        Fault: the name does not resolve (`code` 2; a socket.gaierror too), every address refused (1; a
+            ConnectionRefusedError), or one was silent (3; a TimeoutError). Each is an OSError, with `errno` where
+            the system gave one, and its text names each address with its own error.
     """
+    from pync.net.raised import as_oserror
+
     options = Options(
         ipv4=family == socket.AF_INET,
         ipv6=family == socket.AF_INET6,
@@ -64,7 +67,10 @@ def connect(
         connect_timeout=timeout,
         nodns=numeric,
     )
-    sock, _ = dial(host, port, options)
+    try:
+        sock, _ = dial(host, port, options)
+    except Fault as fault:
+        raise as_oserror(fault) from None
     sock.setblocking(True)
     return sock
 

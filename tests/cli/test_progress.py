@@ -5,6 +5,7 @@ Lines every 5 seconds and all arithmetic are tested with a clock of their own in
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -379,3 +380,21 @@ def test_a_message_stands_in_a_line_of_its_own(terminal: Window) -> None:
     terminal.shows(rf"^pync: send to 127\.0\.0\.1 port {port} \(udp\): Connection refused$")
     terminal.press("C-c")
     terminal.ended_with(130)
+
+
+@pytest.mark.parametrize("silent", ["nothing", "a pipe"])
+@pytest.mark.parametrize("words", [["-l", "127.0.0.1", "0"], ["127.0.0.1"]], ids=["listen", "connect"])
+def test_where_nothing_is_sent_the_size_is_that_of_what_is_received(words: list[str], silent: str) -> None:
+    stdin = subprocess.DEVNULL if silent == "nothing" else subprocess.PIPE
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        words = words if "-l" in words else [*words, str(server.getsockname()[1])]
+        process = stack.enter_context(pync("--progress", "--size", "1M", *words, stdin=stdin))
+        connect = ("127.0.0.1", process.port()) if "-l" in words else None
+        peer = socket.create_connection(connect, PATIENCE) if connect else server.accept()[0]
+        with peer:
+            peer.sendall(bytes(1 << 19))
+        assert len(process.read(1 << 19)) == 1 << 19
+        code = process.code() if silent == "nothing" else process.finish()[0]
+    assert code == 0
+    assert "received 524288 of 1048576 bytes (50 %)" in process.messages[-1]
