@@ -87,6 +87,11 @@ class Flow:
         return self.pausing or self._watching == SINK_FULL
 
     @property
+    def waits_for_source(self) -> bool:
+        """Whether the source was asked and has nothing at present."""
+        return self._watching == SOURCE_DRY
+
+    @property
     def read_enough(self) -> bool:
         """Whether the flow ended because it had taken the reads it was allowed (-W)."""
         return self._most_reads is not None and self.reads >= self._most_reads

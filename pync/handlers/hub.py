@@ -13,6 +13,7 @@ from pync.engine.parting import Parting, abort
 from pync.engine.session import Session, stream_policy
 from pync.engine.stages import Taps, margin, pacers, refusal, upward
 from pync.errors import TIMEOUT, Fault, reason
+from pync.handlers.kept import Kept
 from pync.handlers.shared import MOST_WAITING, Broadcast, ClientEndpoint, Copies, Lane, Output
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint
 from pync.net.resolve import show_peer
@@ -75,7 +76,10 @@ class HubClient:
         )  # fmt: skip
         if self._refusal is not None:
             self._refusal.flows = [flow for flow in (down, self.up) if flow is not None]
-        return Session(loop, self._peer, self.up, down, self._policy, name=self.name, terminal=hub.terminal)
+        return Session(
+            loop, self._peer, self.up, down, self._policy, name=self.name, terminal=hub.terminal,
+            on_peer_end=self._peer_ended,
+        )  # fmt: skip
 
     @property
     def sent(self) -> int:
@@ -94,6 +98,9 @@ class HubClient:
         """End it if it has ended its data and nothing waits for it; it may have left long ago."""
         if self._session.peer_ended and not self.copies.waiting:
             self._session.finish()
+
+    def _peer_ended(self) -> None:
+        self._hub.kept.add(self._sock, self._session.finish, self._output if self.received else None)
 
     def start(self) -> None:
         self._session.start(self._finished)
@@ -133,6 +140,7 @@ class HubClient:
 
     def _finished(self, session: Session) -> None:
         self._hub.left(self)
+        self._hub.kept.remove(self._sock)
         if self._refusal is not None:
             self._refusal.close()
         if self._lines is not None:
@@ -184,6 +192,7 @@ class Hub:
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
             loop.add_reader(self._endpoint.fd, self._stop, None)
         self.clients: dict[HubClient, None] = {}
+        self.kept = Kept(loop, self._input_is_silent)
         self._number = 0
         self._stalled: dict[HubClient, int] = {}
         self._stall_timer: TimerHandle | None = None
@@ -198,6 +207,12 @@ class Hub:
     def spoken(self) -> bool:
         """Whether our input has brought anything that its clients may miss the rest of."""
         return self._up is not None and self._up.moved > 0
+
+    def _input_is_silent(self) -> bool | None:
+        """Whether our input, which is open, has never brought a byte; None while it is not known."""
+        if self._up is None or not self._up.running or self.spoken:
+            return False
+        return self._up.waits_for_source or None
 
     def _make_up(self) -> Flow | None:
         """Our input on its way to all; it begins with the first client."""

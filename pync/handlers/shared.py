@@ -55,7 +55,7 @@ class Output:
         self._margin = margin
         self._on_failure = on_failure
         self._pieces: deque[memoryview] = deque()
-        self._waiting: dict[Lane, None] = {}
+        self._waiting: dict[Calling, None] = {}
         self._closed = False
 
     @property
@@ -91,7 +91,7 @@ class Output:
             self._pieces.append(memoryview(data))
             self._push()
 
-    def wait(self, lane: Lane) -> None:
+    def wait(self, lane: Calling) -> None:
         """Call the lane when there is room: first come, first served."""
         self._waiting[lane] = None
 

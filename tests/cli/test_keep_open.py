@@ -14,6 +14,7 @@ import random
 import shlex
 import socket
 import subprocess
+import sys
 import threading
 import tty
 from pathlib import Path
@@ -339,6 +340,8 @@ def test_a_slow_client_gets_everything_too() -> None:
 
 def test_a_client_that_half_closed_at_once_still_gets_what_is_copied() -> None:
     with keeping() as (listener, port), connect(port) as sock:
+        listener.stdin.write(b"first")
+        receive(sock, b"first")
         sock.sendall(b"x")
         sock.shutdown(socket.SHUT_WR)
         assert listener.read(1) == b"x"
@@ -358,6 +361,100 @@ def test_the_answer_survives_a_client_who_still_talks_when_it_is_left() -> None:
             with contextlib.suppress(ConnectionError):
                 sock.sendall(b"x" * 10_000)
         assert receive_all(sock) == b"answer"
+
+
+# --- clients that have ended, while our input stays open
+
+
+def descriptors(process: Running) -> int:
+    return len(os.listdir(f"/proc/{process.process.pid}/fd"))
+
+
+@STARTS
+def test_with_a_silent_input_clients_that_have_sent_are_let_go(start: Any) -> None:
+    with keeping(start=start) as (listener, port):
+        before = descriptors(listener)
+        for _ in range(20):
+            with connect(port) as sock:
+                sock.sendall(b"x")
+                sock.shutdown(socket.SHUT_WR)
+                assert listener.read(1) == b"x"
+                assert sock.recv(1) == b""
+        eventually(lambda: descriptors(listener) == before, "all of them are gone")
+
+
+def test_nc_sends_twice_to_a_listener_that_serves_one_at_a_time() -> None:
+    with keeping("--max-conns", "1") as (listener, port):
+        for _ in range(2):
+            with running(peer("nc.openbsd"), "-N", "127.0.0.1", str(port)) as client:
+                client.stdin.write(b"hi")
+                assert client.finish() == (0, b"")
+            assert listener.read(2) == b"hi"
+
+
+def test_a_client_that_is_let_go_has_all_it_sent_written_before() -> None:
+    with keeping() as (listener, port), connect(port) as sock:
+        sock.sendall(b"x" * 200_000)
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):  # the pipe of our output is full
+            sock.recv(1)
+        sock.settimeout(PATIENCE)
+        assert listener.read(200_000) == b"x" * 200_000
+        assert sock.recv(1) == b""
+
+
+def test_a_client_that_has_sent_nothing_is_kept_to_listen() -> None:
+    with keeping() as (listener, port), connect(port) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        sock.settimeout(PATIENCE)
+        listener.stdin.write(b"news")
+        receive(sock, b"news")
+
+
+def test_an_input_that_has_something_at_once_reaches_a_client_that_ends_at_once() -> None:
+    with keeping() as (listener, port):
+        listener.stdin.write(b"answer")
+        with connect(port) as sock:
+            sock.sendall(b"question")
+            sock.shutdown(socket.SHUT_WR)
+            receive(sock, b"answer")
+
+
+def test_quit_after_ends_a_kept_client_after_that_silence() -> None:
+    with keeping("-q", "200ms") as (_, port), connect(port) as sock:
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
+
+
+LOOKING = """
+import sys
+import pync.handlers.kept as kept
+from pync.__main__ import main
+kept.LOOK = 0.05
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("way", ["a reset", "a close of a unix-domain socket"])
+def test_a_kept_client_that_is_gone_frees_its_place(way: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    where = ["127.0.0.1", "0"] if way == "a reset" else ["-U", path]
+    with running(sys.executable, "-c", LOOKING, "-v", "-l", "-k", "--max-conns", "1", *where) as listener:
+        listened = listener.wait_for(r"(?:Listening|Bound) on \S+ ?(\d*)$")
+        family, address = (
+            (socket.AF_INET, ("127.0.0.1", int(listened[1]))) if way == "a reset" else (socket.AF_UNIX, path)
+        )
+        for _ in range(2):
+            sock = socket.socket(family)
+            sock.connect(address)
+            listener.wait_for("^Connection received")
+            sock.shutdown(socket.SHUT_WR)
+            reset(sock)
+            listener.wait_for("has left")
 
 
 # --- options and ends
