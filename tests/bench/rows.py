@@ -55,6 +55,16 @@ def _file() -> Row:
     return Row("file → TCP → file", "s", {**contestants, BARE: bare}, GIB)
 
 
+def _new_file() -> Row:
+    contestants = {name: _both_ends(transfer.file_to_new_file, it.connect, it.listen) for name, it in ALL.items()}
+    for how in ("copy", "splice"):
+        listen = f"{{bare}} listen {{place}} {how}"
+        contestants[f"{BARE} ({how})"] = _both_ends(
+            transfer.file_to_new_file, "{bare} connect {place} sendfile", listen
+        )
+    return Row("file → TCP → new file", "s", contestants, GIB, note="The time is mostly the kernel's, for new pages.")
+
+
 def _null() -> Row:
     contestants = {name: _program(transfer.to_nowhere, it.listen) for name, it in ALL.items()}
     for how in ("copy", "splice"):
@@ -207,6 +217,7 @@ ROWS: dict[str, Row] = {
     "ports-5000": _ports(ports.CONNECTIONS),
     "pipe": _pipe(),
     "file": _file(),
+    "new-file": _new_file(),
     "null": _null(),
     "unix": _unix(),
     "progress": progress(),

@@ -123,12 +123,26 @@ def _fill(source: Path, pipe: int) -> None:
 
 def file_to_file(connect: str, listen: str, job: Job) -> Sample:
     """file → TCP → file. The target keeps its pages: what is measured is moving, not allocating."""
-    port = unused_port()
     target = job.source.with_suffix(".copy")
     if not target.exists():
         shutil.copyfile(job.source, target)
     if job.check:
         os.truncate(target, 0)
+    return _into(target, connect, listen, job)
+
+
+def file_to_new_file(connect: str, listen: str, job: Job) -> Sample:
+    """file → TCP → a file that has no pages yet, as `> copy` makes it: each of them must be found first."""
+    target = job.source.with_suffix(".new")
+    target.touch(exist_ok=False)
+    try:
+        return _into(target, connect, listen, job)
+    finally:
+        target.unlink()
+
+
+def _into(target: Path, connect: str, listen: str, job: Job) -> Sample:
+    port = unused_port()
     with open(job.source, "rb") as given, open(target, "r+b") as taken:
         with watched(words(listen, port), stdin=subprocess.DEVNULL, stdout=taken) as receiver:
             receiver.wait_listening(port)
