@@ -2,7 +2,8 @@
 # Made from the table in pync/options.py by `python -m pync.cli.generate`: do not edit.
 
 # Reads the word $1: `option` becomes the option in it that takes a value, `before` what stands in
-# front of the value where the word holds that as well, `paths` 1 when the word asks for unix sockets.
+# front of the value where the word holds that as well, `paths` 1 when the word asks for unix sockets,
+# `mode` the mode that it asks for, if other options have no use in that.
 _pync_read() {
     local at
     option='' before=''
@@ -10,11 +11,15 @@ _pync_read() {
         --*=*) option=${1%%=*} before=${1%%=*}= ;;
         --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --output-dir | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --max-conns | --allow | --deny | --allowfile | --denyfile | --backlog | --workers | --loop | --exec | --sh-exec | --http-root | --wait | --retry | --parallel | --watch | --pid | --name | --size) option=$1 ;;
         --unix | --unixsock) paths=1 ;;
+        --zero) mode=zero ;;
+        --ports) mode=ports ;;
+        -h | --help) option=--help ;;
         --*) ;;
         -*)
             for ((at = 1; at < ${#1}; at++)); do
                 case ${1:at:1} in
                     U) paths=1 ;;
+                    z) mode=zero ;;
                     [spqWwioIOTMmec])
                         option=-${1:at:1}
                         ((at + 1 < ${#1})) && before=${1:0:at+1}
@@ -63,6 +68,16 @@ _pync_value() {
         -e | --exec) _pync_commands "$2" "$3" ;;
         -c | --sh-exec) _pync_commands "$2" "$3" ;;
         --http-root) _pync_files "$2" -d "$3" ;;
+        --help) _pync_offer "$2" -W 'mode address end-of-data time data socket listen run service probe see all' -- "$3" ;;
+    esac
+}
+
+# Offers the options that begin with $1 and are of use in the mode.
+_pync_options() {
+    case $mode in
+        zero) _pync_offer '' -W '-u --udp -U --unix --unixsock -z --zero -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -w --timeout --connect-timeout --total-timeout -i --interval -T --tos -M --ttl -m --min-ttl --interface --wait --until-closed --parallel --banner --json -v --verbose --version -h --help' -- "$1" ;;
+        ports) _pync_offer '' -W '-u --udp -U --unix --unixsock --ports -4 --ipv4 -6 --ipv6 -n --nodns --watch --all --pid --name --json -v --verbose --version -h --help' -- "$1" ;;
+        *) _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --stamp --prefix --output-dir --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --wait --until-closed --retry --parallel --banner --watch --all --pid --name --progress --size --json -v --verbose --version -h --help' -- "$1" ;;
     esac
 }
 
@@ -75,7 +90,7 @@ _pync_redirects() {
 }
 
 _pync() {
-    local word current=${COMP_WORDS[COMP_CWORD]} option='' before='' paths='' ended='' operands=0 at
+    local word current=${COMP_WORDS[COMP_CWORD]} option='' before='' paths='' mode='' ended='' operands=0 at
     local IFS=$' \t\n'
     COMPREPLY=()
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -104,14 +119,14 @@ _pync() {
         if [[ $before ]]; then
             _pync_value "$option" "$before" "${current#"$before"}"
         else
-            _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --stamp --prefix --output-dir --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --wait --until-closed --retry --parallel --banner --watch --all --pid --name --progress --size --json -v --verbose --version -h --help' -- "$current"
+            _pync_options "$current"
         fi
-    elif ((operands == 0)); then
-        if [[ $paths ]]; then
-            _pync_files '' -f "$current"
-        else
-            _pync_offer '' -A hostname -- "$current"
-        fi
+    elif ((operands > 0)) || [[ $mode == ports ]]; then
+        [[ $current == [A-Za-z]* && ! $paths ]] && _pync_offer '' -A service -- "$current"
+    elif [[ $paths ]]; then
+        _pync_files '' -f "$current"
+    else
+        _pync_offer '' -A hostname -- "$current"
     fi
 }
 

@@ -633,6 +633,12 @@ def given(options: Options) -> Iterator[Opt]:
 OF_PORTS = (
     "ports", "all", "watch", "pid", "name", "json", "verbose", "ipv4", "ipv6", "udp", "unix", "nodns",
 )  # fmt: skip
+#: What -z has a use for. Others may be given with it, as scripts for nc(1) do, but completions do not offer them.
+OF_PROBE = (
+    "zero", "udp", "unix", "ipv4", "ipv6", "nodns", "source", "source_port", "random_ports", "broadcast", "timeout",
+    "connect_timeout", "total_timeout", "interval", "tos", "ttl", "min_ttl", "interface", "wait", "until_closed",
+    "parallel", "banner", "json", "verbose",
+)  # fmt: skip
 
 
 def any_of(options: Options, names: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pync.cli import complete, man
+from pync.cli import bash, fish, man, zsh
 from pync.errors import EXIT_CODES, NETWORK, OK, USAGE, Fault
 from pync.options import GROUPS, TABLE
 
@@ -27,9 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The files that are generated as a whole, and what makes them out of the source tree given.
 FILES: dict[str, Callable[[Path], str]] = {
     "man/pync.1": lambda root: man.page(root / "man"),
-    "completions/pync.bash": lambda _: complete.bash(),
-    "completions/_pync": lambda _: complete.zsh(),
-    "completions/pync.fish": lambda _: complete.fish(),
+    "completions/pync.bash": lambda _: bash.script(),
+    "completions/_pync": lambda _: zsh.script(),
+    "completions/pync.fish": lambda _: fish.script(),
 }
 README = "README.md"
 
