@@ -48,6 +48,10 @@ class UsageFault(Fault):
         super().__init__(text, USAGE)
 
 
+class LocalFault(Fault):
+    """A failure on our side, whoever the peer was, such as a program that cannot be started: it is always told."""
+
+
 class AddressInUse(Fault):
     """An address to listen on belongs to somebody: protocol (tcp, udp, unix, unix-dgram), host or path, and port."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,6 +48,12 @@ def receive_all(sock: socket.socket) -> bytes:
     while piece := sock.recv(1 << 16):
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def be_reset(address: Any) -> None:
+    """Connect there and read nothing but a reset, which may come before connecting is done."""
+    with pytest.raises(ConnectionResetError), socket.create_connection(address[:2], PATIENCE) as sock:
+        assert sock.recv(1)
 
 
 def until_reset(sock: socket.socket) -> bytes:

@@ -13,7 +13,7 @@ import socket
 from pync.engine.parting import Parting, abort, hang_up
 from pync.engine.session import LAST_WORDS
 from pync.engine.stages import Taps
-from pync.errors import NETWORK, TIMEOUT, Fault, reason
+from pync.errors import NETWORK, TIMEOUT, Fault, LocalFault, reason
 from pync.net import sockopts
 from pync.net.move import CHUNK
 from pync.processes.children import Children
@@ -107,7 +107,7 @@ class ProgramClient:
         try:
             self._launch(environment)
         except OSError as error:
-            self._give_up(Fault(f"run {self._shared.program.shown}: {reason(error)}"))
+            self._give_up(LocalFault(f"run {self._shared.program.shown}: {reason(error)}"))
 
     def stop(self, fault: Fault) -> None:
         """End it for a reason of ours, and then tell its owner."""

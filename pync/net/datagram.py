@@ -66,6 +66,11 @@ def _name(sock: socket.socket, address: Any) -> str:
     return host if sock.family == socket.AF_UNIX else f"{host} port {address[1]} (udp)"
 
 
+def truncation(count: int) -> str:
+    """The sentence for a datagram that found room for so many of its bytes."""
+    return f"a datagram was cut to {count} bytes: it is larger than we can take"
+
+
 class Datagrams:
     """The sockets of one conversation and its present peer.
 
@@ -125,7 +130,7 @@ class Datagrams:
         self._failed(error, 0)
 
     def truncated(self, count: int) -> None:
-        self._report(f"a datagram was cut to {count} bytes: it is larger than we can take")
+        self._report(truncation(count))
 
     # --- sending
 

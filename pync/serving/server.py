@@ -10,9 +10,11 @@ import errno
 import resource
 import socket
 
-from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
+from pync.engine.parting import abort
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, LocalFault, reason
 from pync.net.listen import STILLBORN
 from pync.serving.binding import client_names
+from pync.serving.repeats import Repeats
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
@@ -62,7 +64,8 @@ class Server:
     """Lets clients in and keeps them until they end.
 
     `admits` tells whether an address may come, `most` how many clients are served at once. With `once` a
-    single one is let in, and `run` ends with it. `tell` is given what became of a client, where it is worth a line.
+    single one is let in, and `run` ends with it. `tell` is given how clients fail; what fails on our side is an
+    error in any case.
     """
 
     def __init__(
@@ -82,7 +85,8 @@ class Server:
         self._admits = admits
         self._most = most
         self._once = once
-        self._tell = tell or console.note
+        self._of_peers = Repeats(loop, tell or console.note)
+        self._ours = Repeats(loop, console.fail)
         self._make: MakeClient | None = None
         self._accepting = False
         self._retry: TimerHandle | None = None
@@ -111,6 +115,8 @@ class Server:
             self.loop.run()
         finally:
             self._close()
+            for repeats in (self._of_peers, self._ours):
+                repeats.close()
         if self.fault is not None:
             raise self.fault
         return self.code
@@ -206,8 +212,9 @@ class Server:
         try:
             client = self._make(connection, name, self._ended)
         except OSError as error:
+            abort(connection)  # an end of data would look like an empty answer
             connection.close()
-            self._tell(f"{name}: {reason(error)}")
+            self._ours.tell(f"{name}: {reason(error)}", name)
             if self._once:
                 self.stop(NETWORK)
             return
@@ -220,7 +227,8 @@ class Server:
         del self.clients[client]
         self.tally.gone(client)
         if fault is not None:
-            self._tell(fault.text)
+            repeats = self._ours if isinstance(fault, LocalFault) else self._of_peers
+            repeats.tell(fault.text, client.name)
         elif self._console.verbose:
             self._say_left(client)
         if self._stopping:

@@ -20,6 +20,7 @@ from pync.net.datagram import (
     DatagramSource,
     Peer,
     dial_datagrams,
+    truncation,
     unix_datagrams,
 )
 from pync.net.dial import dial_unix, remaining
@@ -31,6 +32,7 @@ from pync.options import ROWS, any_of
 from pync.processes.program import addresses_environment, program_from
 from pync.serving.binding import open_listener
 from pync.serving.notes import Notes
+from pync.serving.repeats import Repeats
 from pync.serving.report import on_request
 from pync.serving.tally import Tally
 
@@ -71,7 +73,7 @@ class PeerPrograms:
         self.tally = Tally(lambda: self.alive)
         self._notes = Notes(self._console)
         self._full = False
-        self._failures: set[int | None] = set()  # said since the last success
+        self._failures = Repeats(loop, self._console.fail)
         self._buffer = memoryview(bytearray(1 << 18))
 
     def listen(self, sock: socket.socket) -> None:
@@ -79,13 +81,14 @@ class PeerPrograms:
         self._loop.add_reader(sock.fileno(), self._readable, sock)
 
     def close(self) -> None:
+        self._failures.close()
         for program in self.alive:
             program.release()
 
     def _readable(self, sock: socket.socket) -> None:
         for _ in range(BATCH):
             try:
-                count, ancillary, _, address = sock.recvmsg_into([self._buffer], ANCILLARY_SPACE)
+                count, ancillary, flags, address = sock.recvmsg_into([self._buffer], ANCILLARY_SPACE)
             except BlockingIOError:
                 return
             except OSError:  # an ICMP error that an earlier answer met
@@ -94,6 +97,8 @@ class PeerPrograms:
                 continue
             program = self._program(sock, address, ancillary)
             if program is not None:
+                if flags & socket.MSG_TRUNC:
+                    self._failures.tell(truncation(count))
                 program.take(bytes(self._buffer[:count]))
 
     def _turned_away(self, sock: socket.socket, address: Any) -> bool:
@@ -132,11 +137,8 @@ class PeerPrograms:
         try:
             program.start(addresses_environment(peer.sock, peer.address or "", _queried(peer)))
         except OSError as error:
-            if error.errno not in self._failures:
-                self._failures.add(error.errno)
-                self._console.fail(f"run {self._programs.program.shown}: {reason(error)}")
+            self._failures.tell(f"run {self._programs.program.shown}: {reason(error)}")
             return None
-        self._failures.clear()
         self._console.note(f"Connection received on {peer.name}", "connected", peer.address)
         self._console.outcome.met(peer.name, peer.address)
         self._peers[key] = program
