@@ -63,10 +63,10 @@ class AddressInUse(Fault):
 
 
 class NameFault(Fault):
-    """A name does not resolve, perhaps not yet."""
+    """A name does not resolve, perhaps not yet; with code 3 where the look-up took too long."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text, USAGE)
+    def __init__(self, text: str, code: int = USAGE) -> None:
+        super().__init__(text, code)
 
 
 class Terminated(BaseException):

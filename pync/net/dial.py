@@ -46,7 +46,7 @@ def connect(
         family: AF_INET or AF_INET6 to restrict the race to one family.
         source: local address or name to connect from.
         source_port: local port to connect from.
-        timeout: seconds for each address; None leaves it to the system.
+        timeout: seconds for looking the name up, and for each address; None leaves it to the system.
         numeric: allow numeric hosts and ports only.
 
     Returns:
@@ -82,8 +82,12 @@ def dial(
 
     `note` is told of the addresses that failed before another answered.
     """
+    started = time.monotonic()
     addresses = candidates(host, port, options)
-    sock, address, failures = race(addresses, opener(options, addresses), connect_limit(options), host)
+    open_socket = opener(options, addresses)
+    limits = (connect_limit(options), remaining(options, started))  # a look-up has its time, and a part of the total
+    limit = min((seconds for seconds in limits if seconds is not None), default=None)
+    sock, address, failures = race(addresses, open_socket, limit, host)
     for failure in failures:
         if note:
             note(describe_failure(host, *failure))
@@ -154,7 +158,14 @@ def remaining(options: Options, started: float) -> float | None:
 
 def candidates(host: str, port: int | str, options: Options) -> list[Address]:
     """The addresses to try, in the order to try them."""
-    found = resolve(host, port, family=wanted_family(options), datagram=options.udp, numeric=options.nodns)
+    found = resolve(
+        host,
+        port,
+        family=wanted_family(options),
+        datagram=options.udp,
+        numeric=options.nodns,
+        limit=connect_limit(options),
+    )
     return interleave(found)
 
 
@@ -200,6 +211,7 @@ def _sources(options: Options) -> dict[int, Any]:
         datagram=options.udp,
         numeric=options.nodns,
         passive=True,
+        limit=connect_limit(options),
     )
     return {address.family: address.sockaddr for address in reversed(found)}
 

@@ -11,6 +11,7 @@ import socket
 
 from pync.errors import NETWORK, AddressInUse, Fault, reason
 from pync.net import sockopts
+from pync.net.dial import connect_limit
 from pync.net.pktinfo import ask_local_address
 from pync.net.resolve import Address, resolve, unix_address, wanted_family
 from pync.net.unixpath import BoundPath
@@ -92,6 +93,7 @@ def listen(
         datagram=options.udp,
         numeric=options.nodns,
         passive=not private,
+        limit=connect_limit(options),
     )
     return Listener(_bind_all(addresses, options, backlog, note), BoundPath())
 

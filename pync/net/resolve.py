@@ -6,9 +6,10 @@ here, and no address is ever turned back into a name.
 
 from __future__ import annotations
 
+import _thread
 import socket
 
-from pync.errors import NameFault, UsageFault, reason
+from pync.errors import TIMEOUT, NameFault, UsageFault, reason
 from pync.wire.address import HIGHEST_PORT
 
 TYPE_CHECKING = False
@@ -104,26 +105,76 @@ def resolve(
     datagram: bool = False,
     numeric: bool = False,
     passive: bool = False,
+    limit: float | None = None,
 ) -> list[Address]:
     """Every address of a host, in getaddrinfo's order (RFC 6724).
 
     `host` None means every local address with `passive`, this machine without. `numeric` forbids
-    look-ups of any kind.
+    look-ups of any kind. `limit` is the time for one, in seconds; signals end it too.
 
     Raises:
-        Fault: with code 2, when the name or the service is not known.
+        Fault: with code 2, when the name or the service is not known; with 3, when the time is over.
     """
     kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
     number = port_number(port, "udp" if datagram else "tcp", numeric)
     flags = (socket.AI_PASSIVE if passive else 0) | (socket.AI_NUMERICHOST if numeric else 0)
     try:
-        found = socket.getaddrinfo(_encoded(host), number, family, kind, 0, flags)
+        words = (_encoded(host), number, family, kind, 0, flags)
+        needs_no_wait = numeric or host is None or _is_number(host)
+        found = socket.getaddrinfo(*words) if needs_no_wait else _look_up(words, limit)
+    except TimeoutError:
+        raise NameFault(f'getaddrinfo for host "{host}" port {port}: timed out', TIMEOUT) from None
     except (socket.gaierror, UnicodeError) as error:
         cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
         raise NameFault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}') from None
     # A hosts file with both loopbacks makes glibc answer 127.0.0.1 twice for AF_INET.
     distinct = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
     return [Address(family, kind, sockaddr) for family, sockaddr in distinct]
+
+
+def _look_up(words: tuple[Any, ...], limit: float | None) -> list[tuple[Any, ...]]:
+    """getaddrinfo(3), which waits for a silent DNS server as long as it likes: for names therefore in a thread.
+
+    The thread is left behind when the time is over or a signal handler raises.
+
+    Raises:
+        TimeoutError: `limit` seconds are over.
+        gaierror, UnicodeError: as getaddrinfo raises them.
+    """
+    outcome: list[Any] = []
+    pending = _thread.allocate_lock()
+
+    def work() -> None:
+        try:
+            outcome.append(socket.getaddrinfo(*words))
+        except (OSError, UnicodeError) as error:
+            outcome.append(error)
+        finally:
+            pending.release()
+
+    pending.acquire()
+    try:
+        _thread.start_new_thread(work, ())
+    except RuntimeError:  # no thread to be had: better to wait than to fail
+        work()
+    pending.acquire(timeout=-1 if limit is None else min(limit, _thread.TIMEOUT_MAX))
+    if not outcome:
+        raise TimeoutError
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    found: list[tuple[Any, ...]] = outcome[0]
+    return found
+
+
+def _is_number(host: str) -> bool:
+    """Whether this is an address, with or without a zone, as RFC 4291 and dotted decimals write it."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host.partition("%")[0])
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
 
 
 def _encoded(host: str | None) -> str | bytes | None:

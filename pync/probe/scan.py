@@ -85,14 +85,14 @@ def probe(targets: list[Target], options: Options, seen: Seen, unknown: Unknown,
     seconds, for all of them together.
     """
     until = float("inf") if limit is None else time.monotonic() + limit
-    hosts = _known_hosts(targets, options, unknown)
+    hosts = _known_hosts(targets, options, unknown, until)
     if len(hosts) == 1 and options.interval is None:
         _probe_host(hosts[0], options, seen, until)
     elif hosts:
         _probe_hosts(hosts, options, seen, until)
 
 
-def _known_hosts(targets: list[Target], options: Options, unknown: Unknown) -> list[_Host]:
+def _known_hosts(targets: list[Target], options: Options, unknown: Unknown, until: float) -> list[_Host]:
     """The targets whose names resolve, each name resolved once whatever the number of its ports."""
     numbers: dict[int, list[int]] = {}  # targets of one block share their list of ports
     hosts = []
@@ -100,7 +100,7 @@ def _known_hosts(targets: list[Target], options: Options, unknown: Unknown) -> l
         if id(target.ports) not in numbers:
             numbers[id(target.ports)] = [0] if target.path is not None else _numbers(target, options)
         try:
-            addresses = _addresses(target, options)
+            addresses = _addresses(target, options, until)
         except NameFault as fault:
             unknown(target, fault)
             continue
@@ -192,12 +192,20 @@ def _numbers(target: Target, options: Options) -> list[int]:
     return ports
 
 
-def _addresses(target: Target, options: Options) -> list[Address]:
+def _addresses(target: Target, options: Options, until: float) -> list[Address]:
     if target.path is not None:
         if options.source is not None:
             raise UsageFault("-s/--source does not go with -z/--zero and a path")
         return [unix_address(target.path, options.udp)]
-    found = resolve(target.host, 0, family=wanted_family(options), datagram=options.udp, numeric=options.nodns)
+    limits = (connect_limit(options), None if until == float("inf") else max(0.0, until - time.monotonic()))
+    found = resolve(
+        target.host,
+        0,
+        family=wanted_family(options),
+        datagram=options.udp,
+        numeric=options.nodns,
+        limit=min((seconds for seconds in limits if seconds is not None), default=None),
+    )
     return interleave(found)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 
 from pync.errors import Fault, NameFault, UsageFault, reason
+from pync.net.dial import connect_limit
 from pync.net.resolve import resolve
 from pync.wire.rules import AddressSet, parse_rule, split_rules, unmapped
 
@@ -62,7 +63,7 @@ def admission(options: Options) -> Admission | None:
         NameFault: a name does not resolve.
         Fault: with code 1, a file cannot be read.
     """
-    lookup = Lookup(options.nodns)
+    lookup = Lookup(options.nodns, connect_limit(options))
     allowed = _side("--allow", options.allow, options.allowfile, lookup)
     denied = _side("--deny", options.deny, options.denyfile, lookup)
     if allowed is None and denied is None:
@@ -113,8 +114,9 @@ def _decoded(line: bytes, place: str) -> str:
 class Lookup:
     """Turns rules into spans; a name that comes again is not looked up again."""
 
-    def __init__(self, numeric: bool) -> None:
+    def __init__(self, numeric: bool, limit: float | None = None) -> None:
         self._numeric = numeric
+        self._limit = limit
         self._known: dict[str, list[Span]] = {}
 
     def spans(self, words: list[str], place: str) -> list[Span]:
@@ -125,13 +127,14 @@ class Lookup:
                 rule = parse_rule(word)
                 found += self._addresses(rule) if isinstance(rule, str) else rule
             except NameFault as fault:
-                raise NameFault(f"{place}: {fault.text}") from None
+                raise NameFault(f"{place}: {fault.text}", fault.code) from None
             except UsageFault as fault:
                 raise UsageFault(f"{place}: {fault.text}") from None
         return found
 
     def _addresses(self, name: str) -> list[Span]:
         if name not in self._known:
-            numbers = [_numeric(address.sockaddr[0]) for address in resolve(name, 0, numeric=self._numeric)]
+            found = resolve(name, 0, numeric=self._numeric, limit=self._limit)
+            numbers = [_numeric(address.sockaddr[0]) for address in found]
             self._known[name] = [(version, number, number) for version, number in numbers]
         return self._known[name]

@@ -156,6 +156,12 @@ class Host:
         with (NETNS_ETC / self.name / "hosts").open("a") as names:
             names.write(f"{address} {name}\n")
 
+    def ask_dns_at(self, address: str) -> None:
+        """Look up the names that the hosts file lacks at the DNS server with this address."""
+        etc = NETNS_ETC / self.name
+        (etc / "resolv.conf").write_text(f"nameserver {address}\n")
+        (etc / "nsswitch.conf").write_text("hosts: files dns\n")
+
     def pull_cable(self) -> None:
         """Take our end of the cable down."""
         self.run("ip", "link", "set", self.device, "down")
