@@ -266,7 +266,7 @@ class Options:
     # --- Time
     timeout: float | None = row(
         "w",
-        "limit for connecting, for each address, and for silence later",
+        "limit for the look-up, for connecting to each address, and for silence later",
         group=TIME,
         kind=TIME_VALUE,
         ncat="",
@@ -274,7 +274,12 @@ class Options:
         common="time limits",
     )
     connect_timeout: float | None = row(
-        "", "limit for connecting, for each address", group=TIME, kind=TIME_VALUE, excludes=("listen",), ncat="w"
+        "",
+        "limit for the look-up, and for connecting to each address",
+        group=TIME,
+        kind=TIME_VALUE,
+        excludes=("listen",),
+        ncat="w",
     )
     idle_timeout: float | None = row(
         "", "end with exit code 3 after TIME without a byte either way", group=TIME, kind=TIME_VALUE, ncat="i"

@@ -151,7 +151,11 @@ def test_after_the_peers_eof_a_pipe_is_sent_to_its_end(server: socket.socket) ->
 def held(process: Running, opened: str) -> bool:
     """Whether some descriptor of the process is this open file (proc(5))."""
     fds = f"/proc/{process.process.pid}/fd"
-    return opened in {os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)}
+    for fd in os.listdir(fds):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(f"{fds}/{fd}") == opened:
+                return True
+    return False
 
 
 @pytest.mark.parametrize("kind", ["pipe", "file", "socket"])
