@@ -11,6 +11,7 @@ import errno
 import os
 
 from pync.engine.parting import Parting, hang_up, say_goodbye
+from pync.engine.turns import Turns
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net.move import NOT_JOINABLE
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 #: The most that is read at once, and so the most that a client can have answered before it reads.
 READ = 1 << 16
 IN_MEMORY = (bytes, memoryview)
-#: Answers given in a row before the other clients get their turn.
-TURNS = 16
 #: One step of sendfile: enough to keep a client busy, little enough for the others.
 PIECE = 1 << 20
 #: Seconds until a limit is looked at again that has been dealt with.
@@ -41,17 +40,25 @@ GONE = (errno.EPIPE, errno.ECONNRESET)
 class Conversation:
     """Serves one client; reads only when all that was answered is sent, so that nothing can pile up.
 
-    `idle` is --idle-timeout in seconds. `on_end` is called once, when it is over by itself.
+    `idle` is --idle-timeout in seconds. `turns` are those that all clients of the loop share: a service that may
+    say much after one read answers in its turn only. `on_end` is called once, when it is over by itself.
     """
 
     __slots__ = (
         "_active", "_answered", "_ended", "_fd", "_feed", "_idle", "_limits", "_loop", "_lull", "_lull_missed",
-        "_on_end", "_over", "_parting", "_pending", "_recv", "_send_bytes", "_service", "_simple", "_sock",
-        "_timed", "_writing", "name", "received", "sent", "started",
+        "_on_end", "_over", "_parting", "_pending", "_queued", "_recv", "_send_bytes", "_service", "_simple", "_sock",
+        "_timed", "_turns", "_writing", "name", "received", "sent", "started",
     )  # fmt: skip
 
     def __init__(
-        self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, service: Service, idle: float | None = None
+        self,
+        loop: Reactor,
+        sock: socket.socket,
+        name: str,
+        on_end: OnEnd,
+        service: Service,
+        idle: float | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._loop = loop
         self._sock = sock
@@ -62,6 +69,8 @@ class Conversation:
         self._feed = service.feed
         self._on_end = on_end
         self._idle = idle
+        self._turns = turns or Turns(loop)
+        self._queued = False  # for a turn
         self._simple = service.simple and idle is None
         limits = (idle, service.quiet, service.time_limit, service.stall_limit)
         self._timed = any(limit is not None for limit in limits)
@@ -80,7 +89,7 @@ class Conversation:
 
     def start(self) -> None:
         """Greet, then listen."""
-        self._loop.add_reader(self._fd, self._readable)
+        self._loop.add_reader(self._fd, self._readable if self._simple else self._ask)
         if self._timed:
             self._look_at_limits()
         self._attempt(self._greet)
@@ -106,13 +115,7 @@ class Conversation:
                 self._client_ended()
                 return
             self.received += len(data)
-            if self._timed:
-                self._heard()
-            answer = self._feed(data)
-            if self._simple:
-                self._reply(answer)
-            else:
-                self._say(answer)
+            self._reply(self._feed(data))
         except Exception as error:
             self._failed(error)
 
@@ -128,6 +131,27 @@ class Conversation:
 
     def _writable(self) -> None:
         self._attempt(self._go_on)
+
+    def _ask(self) -> None:
+        """Readable or writable: what then is done may take long, so it waits for its turn."""
+        if not self._queued:
+            self._queued = True
+            self._turns.ask(self._turn)
+
+    def _turn(self) -> None:
+        self._queued = False
+        if not (self._over or self._parting):
+            self._attempt(self._go_on if self._writing else self._hear)
+
+    def _hear(self) -> None:
+        data = self._recv(READ)
+        if not data:
+            self._client_ended()
+            return
+        self.received += len(data)
+        if self._timed:
+            self._heard()
+        self._say(self._feed(data))
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
@@ -158,15 +182,15 @@ class Conversation:
     def _go_on(self) -> None:
         pending, self._pending = self._pending, b""
         self._say(pending)
-        if not (self._pending or self._over or self._parting):
+        if not (self._pending or self._service.busy or self._over or self._parting):
             self._listen_again()
 
     # --- answering
 
     def _say(self, answer: Answer) -> None:
-        """Send this, and whatever else there is to say, until the client has to take it or to speak."""
+        """Send this and what else there is to say, until the client has to take it or to speak, or the turn is over."""
         service = self._service
-        for _ in range(TURNS):
+        while True:
             if answer:
                 rest = self._send(answer)
                 if self._timed:
@@ -178,11 +202,13 @@ class Conversation:
                 self._part()
                 return
             answer = service.more()
-            if not answer:
+            if not (answer or service.busy):
                 if self._ended:
                     self._part()
                 return
-        self._wait_for_room(answer)
+            if self._turns.over():
+                self._wait_for_room(answer)
+                return
 
     def _send(self, answer: Answer) -> Answer:
         """Send what there is room for; what is left of it."""
@@ -196,7 +222,7 @@ class Conversation:
         return b"" if count == len(answer) else memoryview(answer)[count:]
 
     def _send_file(self, piece: FilePiece) -> Answer:
-        for _ in range(TURNS):
+        while True:
             try:
                 count = self._send_piece(piece)
             except BlockingIOError:
@@ -208,7 +234,8 @@ class Conversation:
             piece.count -= count
             if not piece.count:
                 return b""
-        return piece
+            if self._turns.over():
+                return piece
 
     def _send_piece(self, piece: FilePiece) -> int:
         if hasattr(os, "sendfile"):
@@ -227,13 +254,13 @@ class Conversation:
         self._writing = True
         if not self._ended:
             self._loop.remove_reader(self._fd)
-        self._loop.add_writer(self._fd, self._writable)
+        self._loop.add_writer(self._fd, self._writable if self._simple else self._ask)
 
     def _listen_again(self) -> None:
         self._writing = False
         self._loop.remove_writer(self._fd)
         if not self._ended:
-            self._loop.add_reader(self._fd, self._readable)
+            self._loop.add_reader(self._fd, self._readable if self._simple else self._ask)
         if self._lull_missed:
             self._wait_for_lull()
 
@@ -255,6 +282,8 @@ class Conversation:
         self._lull = None
         if self._pending:  # first the client has to take what was answered
             self._lull_missed = True
+        elif self._queued:  # more has come than was read
+            self._wait_for_lull()
         else:
             self._attempt(lambda: self._say(self._service.lull()))
 
@@ -279,7 +308,7 @@ class Conversation:
         if stall is not None:
             yield (self._active if self._pending else self._loop.time()) + stall, self._stall
         if patience is not None:
-            yield (self._loop.time() if self._pending else self._answered) + patience, self._expire
+            yield (self._loop.time() if self._writing else self._answered) + patience, self._expire
 
     def _be_silent(self) -> None:
         self._finish(Fault(f"{self.name}: no data for {self._idle:g} s: timed out", TIMEOUT))

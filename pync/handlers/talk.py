@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pync.engine.conversation import Conversation
 from pync.engine.session import idle_limit
+from pync.engine.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ class Talk:
     def __init__(self, loop: Reactor, options: Options, make: Callable[[], Service]) -> None:
         self._loop = loop
         self._make = make
+        self._turns = Turns(loop)
         self._idle = idle_limit(options)
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
-        return Conversation(self._loop, sock, name, on_end, self._make(), self._idle)
+        return Conversation(self._loop, sock, name, on_end, self._make(), self._idle, self._turns)
 
     def make_room(self) -> None:
         """Nobody is kept who has ended."""

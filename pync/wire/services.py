@@ -49,6 +49,8 @@ class Service:
     closing = False
     #: True: what `feed` answers is all there is to say, and never nothing; the rest need not be asked for.
     simple = False
+    #: True: `more` is to be asked again though it had nothing to say, for it has work left.
+    busy = False
     #: True: there is always more to say. A client that leaves in the middle has had enough: no failure.
     endless = False
 
@@ -131,8 +133,8 @@ def _capitals(text: str) -> bytes:
 
 #: The longest message, in bytes without its end.
 LONGEST_MESSAGE = 1 << 16
-#: Bytes of answers made at a time: a feed of empty lines asks for nine times its size.
-ANSWERS = 1 << 16
+#: Answers made at a time, and bytes of them: a feed of empty lines asks for 65,536, nine times its size.
+MOST_ANSWERS, ANSWERS = 128, 1 << 16
 
 
 class Hello(Service):
@@ -169,7 +171,7 @@ class Hello(Service):
         """The answers to the lines that have arrived, no more than a bounded part of them at a time."""
         answers: list[bytes] = []
         size = 0
-        while size < ANSWERS and not self.closing:
+        while len(answers) < MOST_ANSWERS and size < ANSWERS and not self.closing:
             message = self._next()
             if message is None:
                 break
