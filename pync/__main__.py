@@ -12,7 +12,7 @@ import sys
 
 from pync.app import run_words
 from pync.console import Console
-from pync.errors import INTERRUPTED, Terminated
+from pync.errors import INTERRUPTED, NETWORK, Terminated, unforeseen
 from pync.net import wake
 
 TYPE_CHECKING = False
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run the command with the process's own words and streams."""
-    console = Console(*_standard_descriptors(), sys.stderr, owned=True)
-    wake.install()
+    try:
+        console = Console(*_standard_descriptors(), sys.stderr, owned=True)
+        wake.install()
+    except OSError as error:
+        print(f"pync: {unforeseen(error)}", file=sys.stderr)
+        return NETWORK
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup(1) leaves it
             signal.signal(number, _terminate)

@@ -6,7 +6,7 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, UsageFault
+from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, UsageFault, unforeseen
 from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check
 
 TYPE_CHECKING = False
@@ -70,10 +70,10 @@ def run_words(argv: list[str], console: Console) -> int:
 
 
 def _run_words(argv: list[str], console: Console) -> int:
-    from pync.cli.argv import parse
-
-    options = parse(argv)
     try:
+        from pync.cli.argv import parse
+
+        options = parse(argv)
         if options is None:
             answer = _answer(argv, console)
             if answer is not None:
@@ -93,8 +93,10 @@ def _run_words(argv: list[str], console: Console) -> int:
     except Fault as fault:
         console.fail(fault.text)
         return fault.code
-    except OSError as error:  # nothing that was foreseen, such as no descriptor left
-        console.fail(str(error))
+    except (OSError, ImportError) as error:  # nothing that was foreseen, such as no descriptor left
+        if not (text := unforeseen(error)):
+            raise
+        console.fail(text)
         return NETWORK
 
 

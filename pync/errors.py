@@ -83,3 +83,16 @@ class Terminated(BaseException):
 def reason(error: OSError) -> str:
     """The cause in the system's own words, without number and class name."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def unforeseen(error: OSError | ImportError) -> str | None:
+    """What to say of an error that nothing foresaw; None for a module that is missing, a mistake of ours.
+
+    Without a descriptor modules cannot be loaded either: Python calls that an OSError or an ImportError.
+    """
+    import errno
+    import os
+
+    if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or os.strerror(errno.EMFILE) in str(error):
+        return f"{os.strerror(errno.EMFILE)}: allow more (ulimit -n)"
+    return str(error) if isinstance(error, OSError) else None

@@ -9,11 +9,14 @@ them people keep keys, passwords and repositories. Nothing but regular files and
 from __future__ import annotations
 
 import errno
+import mimetypes
 import os
 import stat
+from functools import partial
 from itertools import islice
 
 from pync.errors import USAGE, Fault, reason
+from pync.handlers.listings import FolderListing, Listings
 from pync.wire.http.conditions import listing_date
 from pync.wire.http.pages import Entry, Listing, Refusal
 
@@ -60,7 +63,7 @@ MORE_TYPES = {
 
 
 class SiteFile:
-    """A regular file, open for reading."""
+    """A regular file, open for reading; it owns the descriptor."""
 
     __slots__ = ("fd", "modified", "size", "tag", "type")
 
@@ -103,6 +106,9 @@ class Site:
         #: How links may name the directory, when they name it from the top.
         self._names = {os.fsencode(name).rstrip(b"/") for name in (os.path.abspath(path), os.path.realpath(path))}
         self._types: dict[bytes, bytes] = {}
+        self._listings = Listings()
+        if not mimetypes.inited:
+            mimetypes.init()  # it reads files: now, while there are descriptors
 
     def close(self) -> None:
         os.close(self._root)
@@ -140,11 +146,14 @@ class Site:
             if name is None:
                 return None
             fd = os.open(name, _FILE, dir_fd=walk.folder)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):  # exchanged since it was looked at
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):  # exchanged since it was looked at
+                raise Refusal(NOT_FOUND)
+            return SiteFile(fd, status, self._type(names[-1]))
+        except BaseException:
             os.close(fd)
-            raise Refusal(NOT_FOUND)
-        return SiteFile(fd, status, self._type(names[-1]))
+            raise
 
     def _listing(self, names: Sequence[bytes]) -> Listing:
         with _Walk(self._root, self._names) as walk:
@@ -152,26 +161,45 @@ class Site:
                 raise Refusal(NOT_FOUND)
             fd = os.open(b".", _LISTED, dir_fd=walk.folder)
         try:
-            with os.scandir(fd) as found:
-                entries = [self._entry(names, entry) for entry in islice(found, MOST_ENTRIES)]
-                cut = next(found, None) is not None
+            state = os.fstat(fd)
+            key = (*names, state.st_dev, state.st_ino, state.st_mtime_ns)
+            return self._listings.find(key, lambda: self._read_names(fd, names))
         finally:
             os.close(fd)
-        return Listing([entry for entry in entries if entry is not None], cut)
 
-    def _entry(self, names: Sequence[bytes], found: os.DirEntry[str]) -> Entry | None:
-        """A line of the listing, if the name can be had: a link only where it leads to something that can."""
-        name = os.fsencode(found.name)
-        if not _is_served(name):
-            return None
+    def _read_names(self, fd: int, path: Sequence[bytes]) -> FolderListing:
+        with os.scandir(fd) as found:
+            names = [os.fsencode(entry.name) for entry in islice(found, MOST_ENTRIES)]
+            cut = next(found, None) is not None
+        return FolderListing([name for name in names if _is_served(name)], cut, partial(self._look, path))
+
+    def _look(self, path: Sequence[bytes], names: Sequence[bytes]) -> list[Entry]:
+        """The lines of a listing for some names of the folder.
+
+        Raises:
+            Refusal: the folder is gone or cannot be opened any more.
+        """
         try:
-            status = self._status([*names, name]) if found.is_symlink() else found.stat(follow_symlinks=False)
+            with _Walk(self._root, self._names) as walk:
+                if walk.go(path) is not None:
+                    raise Refusal(NOT_FOUND)
+                entries = [self._entry(path, name, walk.folder) for name in names]
+        except OSError as error:
+            raise _refusal(error) from None
+        return [entry for entry in entries if entry is not None]
+
+    def _entry(self, path: Sequence[bytes], name: bytes, folder: int) -> Entry | None:
+        """A line, if the name can be had: a link only where it leads to something that can."""
+        try:
+            status = os.lstat(name, dir_fd=folder)
+            if stat.S_ISLNK(status.st_mode):
+                status = self._status([*path, name])
         except (OSError, Refusal):  # gone, or leads nowhere
             return None
-        folder = stat.S_ISDIR(status.st_mode)
-        if not (folder or stat.S_ISREG(status.st_mode)):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not (is_folder or stat.S_ISREG(status.st_mode)):
             return None
-        return Entry(name, folder, status.st_size, listing_date(status.st_mtime))
+        return Entry(name, is_folder, status.st_size, listing_date(status.st_mtime))
 
     def _status(self, names: Sequence[bytes]) -> os.stat_result:
         """What a path leads to, through links."""
@@ -223,6 +251,8 @@ class _Walk:
             if name == b"..":
                 self._up()
                 continue
+            if name.startswith(b"."):  # only a link can say so; what it leads to is hidden all the same
+                raise Refusal(NOT_FOUND)
             mode = os.lstat(name, dir_fd=self.folder).st_mode
             if stat.S_ISREG(mode) and not ahead:
                 return name
@@ -273,8 +303,6 @@ def _is_served(name: bytes) -> bool:
 
 
 def _content_type(suffix: str) -> bytes:
-    import mimetypes
-
     kind, encoding = MORE_TYPES.get(suffix), None
     if kind is None and suffix[1:].isalnum():
         kind, encoding = mimetypes.guess_type(f"file{suffix}", strict=False)

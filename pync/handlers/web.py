@@ -6,32 +6,94 @@ What HTTP means is `wire.http`'s business, what the directory holds `handlers.si
 from __future__ import annotations
 
 import time
+from functools import partial
+from itertools import islice
+from socket import AF_UNIX
 
 from pync.engine.conversation import Conversation
-from pync.handlers.talk import Talk
-from pync.wire.http.service import http_service
+from pync.engine.session import idle_limit
+from pync.engine.turns import Turns
+from pync.net.resolve import show_host
+from pync.wire.http.service import Visitor, http_service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    import socket
+    from collections.abc import Callable, Collection
 
+    from pync.engine.conversation import OnEnd
     from pync.handlers.site import Site
     from pync.net.loop import Reactor
     from pync.options import Options
+    from pync.wire.http.answers import Access
+    from pync.wire.http.pages import Connected
+
+    #: Is told of each request: the client's address and port, and what became of it.
+    Log = Callable[[str, int, Access], object]
 
 
-class Web(Talk):
-    """Each client is served the files of one directory, and can see who else is there."""
+class Guests:
+    """Who is connected at the moment, as the page shows them: looked at row by row, for there may be thousands."""
 
-    def __init__(self, loop: Reactor, options: Options, site: Site, clients: Callable[[], Iterable[object]]) -> None:
+    def __init__(self, loop: Reactor, clients: Callable[[], Collection[object]]) -> None:
+        self._loop = loop
         self._clients = clients
-        self._site = site
-        super().__init__(loop, options, http_service(site, time.time, self._connected))
 
-    def _connected(self) -> list[tuple[str, float, int, int]]:
+    def __len__(self) -> int:
+        return len(self._clients())
+
+    def __getitem__(self, some: slice) -> list[Connected]:
         now = self._loop.time()
-        here = [client for client in self._clients() if isinstance(client, Conversation)]
-        return [(client.name, now - client.started, client.received, client.sent) for client in here]
+        here = islice(self._clients(), some.start, some.stop)
+        return [
+            (client.name, now - client.started, client.received, client.sent)
+            for client in here
+            if isinstance(client, Conversation)
+        ]
+
+
+class Web:
+    """Makes the conversations of a web server; `log` is told of every request."""
+
+    blind = False
+
+    def __init__(
+        self,
+        loop: Reactor,
+        options: Options,
+        site: Site,
+        clients: Callable[[], Collection[object]],
+        log: Log | None = None,
+    ) -> None:
+        self._loop = loop
+        self._site = site
+        self._log = log
+        self._idle = idle_limit(options)
+        self._turns = Turns(loop)
+        self._make = http_service(site, time.time, Guests(loop, clients))
+
+    def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
+        host, port = _address(sock)
+        log = None if self._log is None else partial(self._log, host, port)
+        service = self._make(Visitor(_is_local(sock, host), log))
+        return Conversation(self._loop, sock, name, on_end, service, self._idle, self._turns)
+
+    def make_room(self) -> None:
+        """Nobody is kept who has ended."""
 
     def close(self) -> None:
         self._site.close()
+
+
+def _address(sock: socket.socket) -> tuple[str, int]:
+    """Where the client is; "" for one without an address: through a unix path, or gone already."""
+    try:
+        peer = sock.getpeername()
+    except OSError:
+        return "", 0
+    return (show_host(peer), peer[1]) if isinstance(peer, tuple) else ("", 0)
+
+
+def _is_local(sock: socket.socket, host: str) -> bool:
+    """Whether it is on this machine (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), where addresses are no secret."""
+    return sock.family == AF_UNIX or host == "::1" or host.startswith("127.")

@@ -144,11 +144,12 @@ def offering(options: Options, console: Console) -> MakeOffer:
     """
     loop_maker(options.loop)
     if options.http or options.http_root is not None:
+        from pync.handlers.access import access_log
         from pync.handlers.site import Site
         from pync.handlers.web import Web
 
-        site = Site(options.http_root or ".")
-        return lambda server: Web(server.loop, options, site, lambda: server.clients)
+        site, log = Site(options.http_root or "."), access_log(options, console)
+        return lambda server: Web(server.loop, options, site, lambda: server.clients, log)
     if any_of(options, PROGRAMS):
         return _programs(options, console)
     make = service(options, time.time)

@@ -333,6 +333,7 @@ def service(options: Options, clock: Clock) -> Callable[[], Service] | None:
         if name in SERVICES and getattr(options, name):
             kind = SERVICES[name]
             if issubclass(kind, Announcement):
+                kind(clock).announce()  # loads what it needs, while there are descriptors
                 return lambda: kind(clock)
             return kind
     return None

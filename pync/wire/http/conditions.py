@@ -6,10 +6,11 @@ A condition that cannot be read is passed over, as the RFC wants it; a wrong dat
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
 OK, PARTIAL, NOT_MODIFIED, FAILED, UNSATISFIABLE = 200, 206, 304, 412, 416
 
@@ -50,8 +51,6 @@ def listing_date(seconds: float) -> str:
 
 def parse_http_date(text: bytes) -> int | None:
     """The moment that any of the three forms names (seconds since 1970); None where it is none of them."""
-    from datetime import datetime, timezone
-
     for form in DATE_FORMS:
         try:
             moment = datetime.strptime(text.decode("ascii"), form)  # the C locale: pync sets no other
@@ -141,6 +140,4 @@ def _number(digits: bytes) -> int:
 
 
 def _utc(seconds: float) -> datetime:
-    from datetime import datetime, timezone
-
     return datetime.fromtimestamp(min(max(int(seconds), EARLIEST), LATEST), timezone.utc)

@@ -1,7 +1,8 @@
 """The pages of --http that are no files: errors, the listing of a folder, who is connected.
 
 Text in, bytes out: what stands in a folder and who is connected is handed over. Names come from
-file systems and addresses from peers, so everything is escaped here and nothing is trusted.
+file systems and addresses from peers, so everything is escaped here and nothing is trusted. What can be long
+comes in pieces.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ from pync.values import format_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Protocol
 
     #: Who, seconds connected, bytes received from it, bytes sent to it.
     Connected = tuple[str, float, int, int]
+
+    class Guests(Protocol):
+        """Who is connected at the moment: how many, and some of them."""
+
+        def __len__(self) -> int: ...
+        def __getitem__(self, some: slice, /) -> Sequence[Connected]: ...
+
 
 #: RFC 9110, section 15, and RFC 6585: status → reason phrase, and what the error page says.
 REASONS = {
@@ -51,6 +60,8 @@ POLICY = (
 
 #: Connections shown at most.
 MOST_CONNECTED = 1000
+#: Rows of a table that are made at a time: some 16 KB, in a millisecond. Fewer where names are longer than this.
+ROWS, USUAL_NAME = 64, 48
 
 #: The bytes that stand for themselves in a link (RFC 3986, 2.3); a ":" would make a scheme of "javascript:x".
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -89,13 +100,44 @@ class Entry:
 
 
 class Listing:
-    """What stands in a folder; `cut` where there is more than is shown."""
+    """What stands in a folder, folders first; `cut` where there is more than is shown.
 
-    __slots__ = ("cut", "entries")
+    One that is read in pieces has its `parts` when it is `ready`. `lost`: they have been given up.
+    """
+
+    __slots__ = ("count", "cut", "lost", "parts", "ready")
 
     def __init__(self, entries: list[Entry], cut: bool = False) -> None:
-        self.entries = entries
         self.cut = cut
+        self.lost = False
+        self.complete(entries)
+
+    def complete(self, entries: list[Entry]) -> None:
+        """These are all of them."""
+        entries.sort(key=_folders_first)
+        self.count = len(entries)
+        usual, real = USUAL_NAME * self.count, sum(len(entry.name) for entry in entries)
+        rows = max(1, ROWS * usual // max(1, usual, real))
+        #: Some rows of the table each: entries as long as nobody has asked for them, then what is sent for them.
+        self.parts: list[list[Entry] | bytes] = [entries[at : at + rows] for at in range(0, self.count, rows)]
+        self.ready = True
+
+    def rows(self, part: int) -> bytes:
+        """One of the parts as it is sent, made once for all."""
+        rows = self.parts[part]
+        if not isinstance(rows, bytes):
+            rows = self.parts[part] = _encoded([_entry_row(entry) for entry in rows])
+        return rows
+
+    def read_on(self) -> None:
+        """Read one more piece of the folder.
+
+        Raises:
+            Refusal: the folder cannot be read any more.
+        """
+
+    def close(self) -> None:
+        """One who was given this listing needs it no more."""
 
 
 def quote(name: bytes) -> str:
@@ -116,28 +158,54 @@ def show_name(name: bytes) -> str:
 def error_page(status: int) -> bytes:
     """The page for a status that is not a success."""
     reason, sentence = REASONS[status]
-    return _page(f"{status} {reason}", f"<p>{sentence}</p>\n")
+    return _encoded([_beginning(f"{status} {reason}"), f"<p>{sentence}</p>\n"]) + ENDING
 
 
-def listing_page(path: Sequence[bytes], listing: Listing, connected: Sequence[Connected] = ()) -> bytes:
-    """The folder at `path` (its segments below the root), and who is connected, where that is given."""
-    rows = [] if not path else ['<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n']
-    rows += [_entry_row(entry) for entry in sorted(listing.entries, key=_folders_first)]
-    head = '<tr><th>Name</th><th class="n">Size</th><th class="n">Modified (UTC)</th></tr>\n'
-    body = f"<table>\n{head}{''.join(rows)}</table>\n"
-    if listing.cut:
-        body += f"<p>Only {len(listing.entries)} of the names in this folder are shown.</p>\n"
-    if connected:
-        body += _connected_table(connected)
-    return _page("".join(["/", *(f"{show_name(segment)}/" for segment in path)]), body)
+def listing_pieces(
+    path: Sequence[bytes], listing: Listing, guests: Guests = (), *, name_guests: bool = True
+) -> Iterator[bytes]:
+    """The page of the folder at `path` (its segments below the root), in pieces of which none is kept here.
+
+    With who is connected, where there are `guests`; only how many without `name_guests`.
+    """
+    title = "".join(["/", *(f"{show_name(segment)}/" for segment in path)])
+    yield _encoded([_beginning(title), _TABLE, _UP if path else ""])
+    for part in range(len(listing.parts)):
+        yield listing.rows(part)
+    yield _encoded(
+        [
+            "</table>\n",
+            f"<p>Only {listing.count} of the names in this folder are shown.</p>\n" if listing.cut else "",
+            f"<h2>Connected: {len(guests)}</h2>\n" if guests else "",
+        ]
+    )
+    if guests and name_guests:
+        yield _CONNECTED
+        for start in range(0, min(len(guests), MOST_CONNECTED), ROWS):
+            yield _encoded([_guest_row(guest) for guest in guests[start : min(start + ROWS, MOST_CONNECTED)]])
+        yield b"</table>\n"
+    yield ENDING
 
 
-def _page(title: str, body: str) -> bytes:
-    """A whole document; the title is escaped already."""
+ENDING = b"</body>\n</html>\n"
+_TABLE = '<table>\n<tr><th>Name</th><th class="n">Size</th><th class="n">Modified (UTC)</th></tr>\n'
+_UP = '<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n'
+_CONNECTED = (
+    b'<table id="connected">\n'
+    b'<tr><th>Address</th><th class="n">Since</th><th class="n">Received</th><th class="n">Sent</th></tr>\n'
+)
+
+
+def _encoded(texts: Sequence[str]) -> bytes:
+    return "".join(texts).encode("utf-8", "replace")
+
+
+def _beginning(title: str) -> str:
+    """A document up to its heading; the title is escaped already."""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
-    ).encode("utf-8", "replace")
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+    )
 
 
 def _folders_first(entry: Entry) -> tuple[bool, str, bytes]:
@@ -151,14 +219,12 @@ def _entry_row(entry: Entry) -> str:
     return f'<tr><td>{link}</td><td class="n">{size}</td><td class="n">{escape(entry.modified)}</td></tr>\n'
 
 
-def _connected_table(connected: Sequence[Connected]) -> str:
-    rows = [
+def _guest_row(guest: Connected) -> str:
+    name, seconds, received, sent = guest
+    return (
         f'<tr><td>{escape(name)}</td><td class="n">{_duration(seconds)}</td>'
         f'<td class="n">{format_size(received)}</td><td class="n">{format_size(sent)}</td></tr>\n'
-        for name, seconds, received, sent in connected[:MOST_CONNECTED]
-    ]
-    head = '<tr><th>Address</th><th class="n">Since</th><th class="n">Received</th><th class="n">Sent</th></tr>\n'
-    return f'<h2>Connected: {len(connected)}</h2>\n<table id="connected">\n{head}{"".join(rows)}</table>\n'
+    )
 
 
 def _duration(seconds: float) -> str:

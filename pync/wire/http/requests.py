@@ -36,15 +36,17 @@ class Request:
     """One request: whole, valid, its body (if any) read and thrown away.
 
     `segments` is the path, each segment decoded; the last one is empty where it ends with a slash.
-    `query` is the query with its question mark. `keep_alive`: another request may follow.
+    `query` is the query with its question mark. `keep_alive`: another request may follow. `line` is the
+    request line.
     """
 
-    __slots__ = ("headers", "http10", "keep_alive", "method", "query", "segments")
+    __slots__ = ("headers", "http10", "keep_alive", "line", "method", "query", "segments")
 
     def __init__(self, parsed: h11.Request) -> None:
         self.method = parsed.method
         self.headers = _joined(parsed.headers)
         self.http10 = parsed.http_version == b"1.0"
+        self.line = b"%b %b HTTP/%b" % (parsed.method, parsed.target, parsed.http_version)
         options = [word.strip() for word in self.headers.get(b"connection", b"").lower().split(b",")]
         self.keep_alive = b"keep-alive" in options if self.http10 else True
         self.keep_alive = self.keep_alive and b"close" not in options
@@ -125,8 +127,10 @@ class RequestReader:
         if length > LARGEST_BODY:
             raise Refusal(413)
         request.keep_alive = False
-        self._body, self._body_left = connection, LARGEST_BODY
-        self._continue = not request.http10 and b"expect" in request.headers and not self._buffer
+        waits = not request.http10 and b"expect" in request.headers and not self._buffer
+        if waits and request.method not in SERVED:
+            return  # RFC 9110, 10.1.1: it can be refused without its body
+        self._body, self._body_left, self._continue = connection, LARGEST_BODY, waits
 
     def _finished(self) -> Request | None:
         """The request, once its body has been read."""

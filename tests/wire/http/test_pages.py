@@ -6,6 +6,7 @@ import base64
 import hashlib
 import urllib.parse
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from pync.wire.http.pages import (
     Listing,
     error_page,
     escape,
-    listing_page,
+    listing_pieces,
     quote,
 )
 
@@ -30,6 +31,10 @@ NASTY = st.sampled_from(
     [b"<script>alert(1)</script>", b"javascript:alert(1)", b'" onclick="x', b"&amp;", b"a b", b"%2e%2e", b"?x#y", b"\\"]
 )
 TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "th", "td", "a"}
+
+
+def listing_page(*given: Any, **named: Any) -> bytes:
+    return b"".join(listing_pieces(*given, **named))
 
 
 class Page(HTMLParser):

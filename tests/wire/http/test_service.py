@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pync.wire.http.answers import SMALL
 from pync.wire.http.pages import Entry, Listing, Refusal
-from pync.wire.http.service import BATCH, REQUEST_TIME, SMALL, STALL_TIME, http_service
+from pync.wire.http.service import BATCH, REQUEST_TIME, STALL_TIME, Visitor, http_service
 from pync.wire.services import FilePiece, Service
 from tests.wire.hostile_requests import HOSTILE, SECRET, get, with_fields
 from tests.wire.http_answers import Answered, read_answers
@@ -69,11 +70,13 @@ class MemorySite:
 class Client:
     """What a connection sees: everything that is said, and whether it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, visitor: Visitor | None = None) -> None:
         self.site = MemorySite()
         self.said = b""
         self.largest = 0
-        self.service: Service = http_service(self.site, lambda: NOW, lambda: [("192.0.2.7 <b>", 61.0, 5, 6)])()
+        self.service: Service = http_service(self.site, lambda: NOW, [("192.0.2.7 <b>", 61.0, 5, 6)])(
+            visitor or Visitor()
+        )
         self._say(self.service.greet())
 
     def send(self, *pieces: bytes) -> Client:
@@ -100,7 +103,7 @@ class Client:
                 self.service.close()
                 return
             answer = self.service.more()
-            if not answer:
+            if not (answer or self.service.busy):
                 return
 
     def _bytes(self, answer: bytes | FilePiece) -> bytes:
@@ -146,7 +149,7 @@ def test_head_says_what_get_would_and_sends_no_body(target: bytes, fields: tuple
 
 def test_a_large_file_is_named_and_not_read_and_closed_when_it_is_sent() -> None:
     site = MemorySite()
-    service = http_service(site, lambda: NOW, list)()
+    service = http_service(site, lambda: NOW, [])(Visitor())
     head = service.feed(get(b"/big.bin"))
     assert head.endswith(b"\r\n\r\n")
     piece = service.more()
@@ -159,7 +162,7 @@ def test_a_large_file_is_named_and_not_read_and_closed_when_it_is_sent() -> None
 
 def test_a_file_is_closed_when_the_connection_is_lost_in_the_middle() -> None:
     site = MemorySite()
-    service = http_service(site, lambda: NOW, list)()
+    service = http_service(site, lambda: NOW, [])(Visitor())
     service.feed(get(b"/big.bin"))
     service.more()
     service.close()
@@ -167,7 +170,7 @@ def test_a_file_is_closed_when_the_connection_is_lost_in_the_middle() -> None:
 
 
 def test_a_small_file_goes_out_in_one_piece_with_its_head() -> None:
-    service = http_service(MemorySite(), lambda: NOW, list)()
+    service = http_service(MemorySite(), lambda: NOW, [])(Visitor())
     assert service.feed(get(b"/small.txt")).endswith(b"\r\n\r\ntwelve bytes")
 
 

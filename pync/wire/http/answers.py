@@ -1,0 +1,256 @@
+"""--http: the answer to one request, from a site that is handed over.
+
+What a conversation with a browser is, `wire.http.service` knows; here a request goes in and an answer comes out,
+whole, or as far as it is to be sent now. No socket, no file system and no loop is known: a large file is named to
+whoever runs the service, not read, and a long listing is made in pieces while it is sent.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pync.wire.http.conditions import FAILED, NOT_MODIFIED, OK, PARTIAL, UNSATISFIABLE, http_date, wanted
+from pync.wire.http.pages import POLICY, REASONS, ROWS, Listing, Refusal, error_page, listing_pieces, quote
+from pync.wire.http.requests import KNOWN, SERVED
+from pync.wire.services import FilePiece
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Protocol
+
+    from pync.wire.http.conditions import Wanted
+    from pync.wire.http.pages import Guests
+    from pync.wire.http.requests import Request
+
+    class OpenFile(Protocol):
+        """A file that is open for reading. `modified` is in whole seconds, `tag` an entity-tag in quotes."""
+
+        fd: int
+        size: int
+        modified: int
+        tag: bytes
+        type: bytes
+
+        def read(self, offset: int, count: int) -> bytes: ...
+        def close(self) -> None: ...
+
+    class Site(Protocol):
+        """Where files come from."""
+
+        def find(self, names: Sequence[bytes], folder: bool) -> OpenFile | Listing | None:
+            """What is at the path of these names: a file, or a folder's listing; `folder`: it ends with a slash.
+
+            None: it is a folder, and the slash is missing. Raises Refusal: nothing that may be had.
+            """
+
+
+#: Up to here a file is read and goes out in one piece with its head; above, sendfile saves the copy.
+SMALL = 64 << 10
+
+MOVED, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 301, 405, 501, 503
+
+#: Status line, date, connection, fields, length. A browser takes a type as it is said (WHATWG Fetch, 3.6).
+HEAD = b"%sServer: pync\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n%s%s%s\r\n"
+STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") for status, (reason, _) in REASONS.items()}
+CLOSE, STAY = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
+CHUNKED, LAST_CHUNK = b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"
+ALLOW = b"Allow: GET, HEAD\r\n"
+PAGE_FIELDS = (
+    b"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
+    b"Content-Security-Policy: %s\r\nReferrer-Policy: no-referrer\r\n" % POLICY.encode("ascii")
+)
+#: no-cache: a browser may keep the file and asks each time whether it still is the same.
+VALIDATORS = b"Cache-Control: no-cache\r\nETag: %s\r\nLast-Modified: %s\r\n"
+CONTENT = b"Content-Type: %s\r\nAccept-Ranges: bytes\r\n%s"
+
+
+class Access:
+    """One request, its line empty if it could not be read, and its answer: the bytes of the body that were sent."""
+
+    __slots__ = ("line", "size", "status")
+
+    def __init__(self, line: bytes, status: int, size: int = 0) -> None:
+        self.line = line
+        self.status = status
+        self.size = size
+
+
+class Answer:
+    """What is said; and where more comes behind it, a piece of a file or a page, and the open file or listing."""
+
+    __slots__ = ("access", "page", "piece", "said", "source")
+
+    def __init__(
+        self,
+        said: bytes,
+        access: Access,
+        source: OpenFile | Listing | None = None,
+        piece: FilePiece | None = None,
+        page: Iterator[bytes] | None = None,
+    ) -> None:
+        self.said = said
+        self.access = access
+        self.source = source
+        self.piece = piece
+        self.page = page
+
+    def close(self) -> None:
+        if self.piece is not None:
+            self.access.size -= self.piece.count  # what the client did not take
+        if self.source is not None:
+            self.source.close()
+
+
+class Responder:
+    """Answers requests from a site; one serves all connections."""
+
+    def __init__(self, site: Site, clock: Callable[[], float], guests: Guests) -> None:
+        self._site = site
+        self._clock = clock
+        self._guests = guests
+        self._second = -1
+        self._date = b""
+
+    def refuse(self, refusal: Refusal) -> Answer:
+        """The last answer on a connection whose client went wrong."""
+        page = error_page(refusal.status)
+        head = self._head(refusal.status, CLOSE, PAGE_FIELDS + refusal.fields, len(page))
+        return Answer(head + page, Access(b"", refusal.status, len(page)))
+
+    def answer(self, request: Request, local: bool) -> Answer:
+        """The answer to a request; `local`: addresses of others may stand in it."""
+        try:
+            return self._answer(request, local)
+        except Refusal as refusal:
+            return self._refused(request, refusal)
+
+    def _refused(self, request: Request, refusal: Refusal) -> Answer:
+        return self._whole(request, refusal.status, PAGE_FIELDS + refusal.fields, error_page(refusal.status))
+
+    def _answer(self, request: Request, local: bool) -> Answer:
+        if request.method not in SERVED:
+            raise Refusal(NOT_ALLOWED if request.method in KNOWN else NOT_IMPLEMENTED, ALLOW)
+        names, folder = request.segments, not request.segments[-1]
+        if folder:
+            names = names[:-1]
+        found = self._site.find(names, folder)
+        if found is None:
+            raise Refusal(MOVED, _location(names, request.query))
+        if not isinstance(found, Listing):
+            return self._of_file(request, found)
+        access = Access(request.line, OK)
+        page = listing_pieces(names, found, () if names else self._guests, name_guests=local)
+        return Answer(b"", access, found, page=self._listed(request, found, page, access))
+
+    def _listed(self, request: Request, listing: Listing, page: Iterator[bytes], access: Access) -> Iterator[bytes]:
+        """The answer with a page as the client can take it, b"" where only work was done.
+
+        Raises:
+            OSError: the listing had to be given up.
+        """
+        try:
+            while not listing.ready:
+                listing.read_on()
+                yield b""
+        except Refusal as refusal:
+            refused = self._refused(request, refusal)
+            access.status, access.size = refusal.status, refused.access.size
+            yield refused.said
+            return
+        if listing.count + len(self._guests) <= ROWS:
+            whole = self._whole(request, OK, PAGE_FIELDS, b"".join(page))
+            access.size = whole.access.size
+            yield whole.said
+            return
+        yield from self._streamed(request, listing, page, access)
+
+    def _streamed(self, request: Request, listing: Listing, page: Iterator[bytes], access: Access) -> Iterator[bytes]:
+        """A page whose length is not known yet: in chunks, or to a client of HTTP/1.0 until the end of data."""
+        request.keep_alive = request.keep_alive and not request.http10
+        coding = b"" if request.http10 else CHUNKED
+        yield self._head(OK, _connection(request), PAGE_FIELDS + coding, None)
+        if request.method == b"HEAD":
+            return
+        for piece in page:
+            if listing.lost:
+                raise OSError(errno.ETIMEDOUT, "the listing was taken too slowly, and others wait for theirs")
+            access.size += len(piece)
+            yield piece if request.http10 or not piece else b"%x\r\n%b\r\n" % (len(piece), piece)
+        if not request.http10:
+            yield LAST_CHUNK
+
+    def _of_file(self, request: Request, file: OpenFile) -> Answer:
+        piece = None
+        try:
+            now = self._clock()
+            want = _checked(wanted(request.headers, file.tag, file.modified, file.size, now), file.size)
+            length = None if want.status == NOT_MODIFIED else want.count
+            head = self._head(want.status, _connection(request), _file_fields(file, want, now), length)
+            if request.method == b"HEAD" or not want.count:
+                return Answer(head, Access(request.line, want.status))
+            access = Access(request.line, want.status, want.count)
+            if want.count <= SMALL:
+                return Answer(head + _read(file, want), access)
+            piece = FilePiece(file.fd, want.offset, want.count)
+            return Answer(head, access, file, piece)
+        finally:
+            if piece is None:
+                file.close()
+
+    def _whole(self, request: Request, status: int, fields: bytes, body: bytes) -> Answer:
+        head = self._head(status, _connection(request), fields, len(body))
+        sent = b"" if request.method == b"HEAD" else body
+        return Answer(head + sent, Access(request.line, status, len(sent)))
+
+    def _head(self, status: int, connection: bytes, fields: bytes, length: int | None) -> bytes:
+        """An answer's head; `length` is that of the body, or what it would be, None where there can be none."""
+        size = b"" if length is None else b"Content-Length: %d\r\n" % length
+        return HEAD % (STATUS_LINES[status], self._now(), connection, fields, size)
+
+    def _now(self) -> bytes:
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._date = second, http_date(second)
+        return self._date
+
+
+def _connection(request: Request) -> bytes:
+    """RFC 9112, 9.3: 1.1 stays and 1.0 goes, if nothing is said."""
+    if not request.keep_alive:
+        return CLOSE
+    return STAY if request.http10 else b""
+
+
+def _location(names: Sequence[bytes], query: bytes) -> bytes:
+    """A path of our own: no name is empty and all are quoted, so no `//host` can come of it."""
+    path = "".join(f"/{quote(name)}" for name in names).encode("ascii")
+    return b"Location: %s/%s\r\n" % (path, query)
+
+
+def _checked(want: Wanted, size: int) -> Wanted:
+    """What is wanted of a file of this size, unless there is no such thing."""
+    if want.status == UNSATISFIABLE:
+        raise Refusal(UNSATISFIABLE, b"Content-Range: bytes */%d\r\n" % size)
+    if want.status == FAILED:
+        raise Refusal(FAILED)
+    return want
+
+
+def _file_fields(file: OpenFile, want: Wanted, now: float) -> bytes:
+    """What is said about a file. RFC 9110, 8.8.2.1: no date of modification lies in the future."""
+    validators = VALIDATORS % (file.tag, http_date(min(file.modified, now)))
+    if want.status == NOT_MODIFIED:
+        return validators
+    content = CONTENT % (file.type, validators)
+    if want.status != PARTIAL:
+        return content
+    return content + b"Content-Range: bytes %d-%d/%d\r\n" % (want.offset, want.offset + want.count - 1, file.size)
+
+
+def _read(file: OpenFile, want: Wanted) -> bytes:
+    """The bytes of a small answer; a file that has become shorter since it was opened is being changed."""
+    body = file.read(want.offset, want.count)
+    if len(body) != want.count:
+        raise Refusal(BUSY)
+    return body
