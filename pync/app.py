@@ -55,7 +55,6 @@ def _descriptor(stream: IO[bytes] | IO[str] | int | None, standard: int) -> int:
 def run_words(argv: list[str], console: Console) -> int:
     """Parse the words (the quick way where it will do) and run them; returns the exit code."""
     code = NETWORK
-    console.json = "--json" in argv  # errors in the words themselves are objects too
     try:
         code = _run_words(argv, console)
     except KeyboardInterrupt:
@@ -71,6 +70,10 @@ def run_words(argv: list[str], console: Console) -> int:
 
 def _run_words(argv: list[str], console: Console) -> int:
     try:
+        if "--json" in argv:  # errors in the words themselves are objects too
+            import json  # noqa: F401  # later there may be no descriptor to load it with
+
+            console.json = True
         from pync.cli.argv import parse
 
         options = parse(argv)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pync.engine.parting import Parting, hang_up, say_goodbye
+from pync.engine.parting import Parting, abort, hang_up, say_goodbye
 from pync.engine.turns import Turns
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net.move import NOT_JOINABLE
@@ -166,6 +166,7 @@ class Conversation:
         if self._service.endless and getattr(error, "errno", None) in GONE:  # the client has had enough
             self._finish(None)
         elif isinstance(error, OSError):
+            abort(self._sock)  # a file or a listing that cannot go on is not whole
             code = TIMEOUT if error.errno == errno.ETIMEDOUT else NETWORK
             self._finish(Fault(f"connection with {self.name} lost: {reason(error)}", code))
         else:  # a mistake of ours: better one client lost than all

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Collection
+    from typing import Any
 
     from pync.engine.conversation import OnEnd
     from pync.handlers.site import Site
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from pync.wire.http.answers import Access
     from pync.wire.http.pages import Connected
 
-    #: Is told of each request: the client's address and port, and what became of it.
-    Log = Callable[[str, int, Access], object]
+    #: Is told of each request: the client's sockaddr, None where it has none, and what became of the request.
+    Log = Callable[[Any, Access], object]
 
 
 class Guests:
@@ -73,9 +74,9 @@ class Web:
         self._make = http_service(site, time.time, Guests(loop, clients))
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
-        host, port = _address(sock)
-        log = None if self._log is None else partial(self._log, host, port)
-        service = self._make(Visitor(_is_local(sock, host), log))
+        peer = _peer(sock)
+        log = None if self._log is None else partial(self._log, peer)
+        service = self._make(Visitor(_is_local(sock, peer), log))
         return Conversation(self._loop, sock, name, on_end, service, self._idle, self._turns)
 
     def make_room(self) -> None:
@@ -85,15 +86,16 @@ class Web:
         self._site.close()
 
 
-def _address(sock: socket.socket) -> tuple[str, int]:
-    """Where the client is; "" for one without an address: through a unix path, or gone already."""
+def _peer(sock: socket.socket) -> Any:
+    """The client's sockaddr; None for one without: through a unix path, or gone already."""
     try:
         peer = sock.getpeername()
     except OSError:
-        return "", 0
-    return (show_host(peer), peer[1]) if isinstance(peer, tuple) else ("", 0)
+        return None
+    return peer if isinstance(peer, tuple) else None
 
 
-def _is_local(sock: socket.socket, host: str) -> bool:
+def _is_local(sock: socket.socket, peer: Any) -> bool:
     """Whether it is on this machine (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), where addresses are no secret."""
+    host = show_host(peer) if peer else ""
     return sock.family == AF_UNIX or host == "::1" or host.startswith("127.")

@@ -6,6 +6,8 @@ else is used: no stream, no task, no future. They are imported only where they a
 
 from __future__ import annotations
 
+import os
+
 from pync.errors import Fault, UsageFault
 from pync.net.loop import Loop
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
     MakeLoop = Callable[[], ServerLoop]
+
+#: Descriptors that a foreign loop takes: a selector, a pair of sockets to wake it, and one more for uvloop's.
+OF_A_LOOP = 4
 
 
 def loop_maker(name: str | None) -> MakeLoop:
@@ -53,11 +58,13 @@ class Foreign:
 
     Raises:
         Fault: this thread is running one of its caller's, and asyncio has no loop within a loop.
+        OSError: no descriptors are left for it.
     """
 
     def __init__(self, make: Callable[[], asyncio.AbstractEventLoop]) -> None:
         if _inside_a_loop():
             raise Fault("a server cannot run inside an event loop that runs already: call it in a thread of its own")
+        _spare_descriptors()
         loop = make()
         self.unforeseen: Callable[[Exception], object] | None = None
         self.add_reader, self.remove_reader = loop.add_reader, loop.remove_reader
@@ -71,6 +78,17 @@ class Foreign:
         if self.unforeseen is None or not isinstance(error, Exception):
             raise error
         self.unforeseen(error)
+
+
+def _spare_descriptors() -> None:
+    """Fail before the loop is made where it would fail in the middle: half a loop of asyncio complains as it goes."""
+    spare: list[int] = []
+    try:
+        for _ in range(OF_A_LOOP):
+            spare.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for fd in spare:
+            os.close(fd)
 
 
 def _inside_a_loop() -> bool:

@@ -25,7 +25,7 @@ NAMES = 1000
 #: By service: what a greedy client asks for, and how much it is sent at least; what an honest one asks, and gets.
 FLOODS = {
     "--hello": (b"\n" * 65_536, 9 * 65_536, b"Bob\n", b"Hello, Bob!"),
-    "--http": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 16, 16 * 100 * NAMES, b"GET /s/one HTTP/1.0\r\n\r\n", b"only this"),
+    "--http": (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 16, 1600 * NAMES, b"GET /s/one HTTP/1.0\r\n\r\n", b"only this"),
 }
 
 

@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import os
 import random
+import re
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pync.wire.http.pages import error_page
-from tests.running import PATIENCE, Running, eventually, plain_pync, pync, run_pync
+from tests.running import PATIENCE, PYNC, Running, eventually, plain_pync, pync, run_pync, running
 from tests.wire.hostile_requests import HOSTILE, SECRET, get
 from tests.wire.http_answers import read_answers
 
@@ -235,6 +236,64 @@ def test_a_client_that_asks_and_never_reads_holds_no_memory(root: Path) -> None:
                         sock.send(get(target) * 1000)
             assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
             assert memory(process) - before < 8 << 20
+
+
+def test_clients_that_take_a_long_listing_slowly_share_its_memory(tmp_path: Path) -> None:
+    for number in range(5000):
+        (tmp_path / f"the-name-of-a-file-{number}").touch()
+    with serving(tmp_path) as (process, port), contextlib.ExitStack() as stack:
+        for _ in range(200):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(get(b"/"))
+            assert sock.recv(1) == b"H"  # under way
+        (answer,) = read_answers(converse(port, get(b"/")))
+        assert answer.body.count(b"the-name-of-a-file-4999") == 2
+        assert memory(process) < 64 << 20
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_long_listing_is_whole_and_sorted_for_either_version_and_head_has_none(
+    tmp_path: Path, version: bytes
+) -> None:
+    for number in range(1000):
+        (tmp_path / f"{number:04}").touch()
+    head, asked = (b"%b / HTTP/%b\r\nHost: a\r\n\r\n" % (method, version) for method in (b"HEAD", b"GET"))
+    with serving(tmp_path) as (_, port):
+        (answer,) = read_answers(converse(port, asked))
+        body = answer.body
+        (answer,) = read_answers(converse(port, head), b"HEAD")
+    names = re.findall(rb'href="(\d+)"', body)
+    assert names == sorted(names)
+    assert len(names) == 1000
+    assert body.endswith(b"</html>\n")
+    assert answer.body == b""
+
+
+def test_without_descriptors_it_is_busy_and_afterwards_serves_again(root: Path) -> None:
+    words = ["-v", "-l", "-k", "127.0.0.1", "0", "--http-root", str(root)]
+    with running("sh", "-c", 'ulimit -n 24; exec "$0" "$@"', PYNC, *words) as process:
+        port = process.port()
+        with dial(port) as sock, contextlib.ExitStack() as stack:
+            before = descriptors(process)
+            for _ in range(30):
+                stack.enter_context(dial(port))
+            eventually(lambda: descriptors(process) == 24, "no descriptor is left")
+            sock.sendall(get(b"/small.txt") * 20 + get(b"/sub/") * 20)
+            sock.shutdown(socket.SHUT_WR)
+            assert {answer.status for answer in read_answers(read_to_end(sock))} == {503}
+        eventually(lambda: descriptors(process) < before, "all of them have gone")
+        for path in (b"/big.bin", b"/sub/", b"/small.txt"):
+            assert [answer.status for answer in read_answers(converse(port, get(path)))] == [200]
+        eventually(lambda: descriptors(process) < before, "nothing is left open")
+
+
+def test_a_client_that_asks_whether_to_send_a_body_is_refused_before_it_does(server: tuple[Running, int]) -> None:
+    head = b"PUT /new HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    with dial(server[1]) as sock:
+        sock.sendall(head)
+        assert read_to_end(sock).startswith(b"HTTP/1.1 405 ")
 
 
 def test_http_alone_serves_the_current_directory(root: Path) -> None:

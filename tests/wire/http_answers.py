@@ -26,6 +26,9 @@ def read_answers(said: bytes, *methods: bytes) -> list[Answered]:
         client.receive_data(said)
         answer = Answered(0, {}, b"")
         while not isinstance(event := client.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA and not {b"content-length", b"transfer-encoding"} & set(answer.headers):
+                client.receive_data(b"")  # the end of the connection is that of the body
+                continue
             if isinstance(event, h11.Response):
                 answer = Answered(event.status_code, dict(event.headers), b"")
             elif isinstance(event, h11.Data):
