@@ -43,7 +43,7 @@ class Flow:
         self._loop = loop
         self._source = source
         self._sink = sink
-        self._stages = stages
+        self._stages = stages if isinstance(stages, list) else list(stages)
         self._pacers = pacers
         self._by_line = by_line
         self._most_reads = most_reads
@@ -110,6 +110,12 @@ class Flow:
             self._cancel_timer()
             self._timer = self._loop.call_at(self._loop.time(), self._step)
 
+    def show(self, stage: Stage) -> None:
+        """From now on this stage sees first what comes; it must not change it."""
+        self._stages.insert(0, stage)
+        if not isinstance(self._mover, Copy):
+            self._take_over()
+
     def stop(self) -> None:
         """Leave everything as it is; `on_end` is not called any more."""
         self.running = False
@@ -168,12 +174,15 @@ class Flow:
     def _failed(self, error: OSError) -> str:
         """A pair that the kernel cannot join is copied from here on; everything else is the end."""
         if error.errno in NOT_JOINABLE and not isinstance(self._mover, Copy):
-            self._moved_before += self._mover.moved
-            self._reads_before += self._mover.reads
-            self._mover = self._copy(self._mover.close())
+            self._take_over()
             return MORE
         self.error = error
         return DONE
+
+    def _take_over(self) -> None:
+        self._moved_before += self._mover.moved
+        self._reads_before += self._mover.reads
+        self._mover = self._copy(self._mover.close())
 
     def _budget(self) -> tuple[int, float]:
         if not self._pacers:

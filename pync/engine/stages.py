@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 READER, AGAIN = 1.0, 0.02
 
 
+#: The most of a request's first line: what servers take of it.
+LONGEST_LINE = 1 << 14
+LONGEST_METHOD = 32
+
+
 class LogFile:
     """A file that a tap writes to, shared by both directions; unbuffered, so that nothing is held back."""
 
@@ -160,6 +165,43 @@ class Refusal:
         self._loop.add_writer(self._wake_fd, self._send)
         for flow in self.flows:
             flow.hold()
+
+
+class FirstBytes:
+    """The stage that looks whether what we send begins with an HTTP/1 request line, and leaves when it knows.
+
+    `on_request` is given all that was seen until then. It is the last of the `stages`, for what counts is what is sent.
+    """
+
+    def __init__(self, stages: list[Stage], on_request: Callable[[bytes], object]) -> None:
+        self._stages = stages
+        self._on_request = on_request
+        self._seen = b""
+
+    def feed(self, data: bytes) -> bytes:
+        self._seen += data
+        verdict = begins_request(self._seen)
+        if verdict is not None:
+            self._stages.remove(self)
+            if verdict:
+                self._on_request(self._seen)
+            self._seen = b""
+        return data
+
+    def end(self) -> bytes:
+        return b""
+
+
+def begins_request(data: bytes) -> bool | None:
+    """Whether this begins with the first line of an HTTP/1 request (RFC 9112, section 3); None: too short to tell."""
+    end = data.find(b"\n", 0, LONGEST_LINE)
+    words = data[: LONGEST_LINE if end < 0 else end].split(b" ")
+    method = words[0].replace(b"-", b"")
+    if method and not (method.isalpha() and method.isupper() and len(method) < LONGEST_METHOD):
+        return False
+    if end < 0:
+        return None if len(data) < LONGEST_LINE else False
+    return len(words) == 3 and words[2].rstrip(b"\r") in (b"HTTP/1.0", b"HTTP/1.1")
 
 
 class Taps:

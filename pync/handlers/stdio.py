@@ -11,10 +11,10 @@ from functools import partial
 
 from pync.engine.flow import Flow
 from pync.engine.session import Policy, Session, stream_policy
-from pync.engine.stages import Taps, margin, pacers, refusal, upward
+from pync.engine.stages import FirstBytes, Taps, begins_request, margin, pacers, refusal, upward
 from pync.errors import OK
 from pync.net import wake
-from pync.net.endpoint import PIPE, TTY, NothingEndpoint, SocketEndpoint
+from pync.net.endpoint import FILE, PIPE, TTY, NothingEndpoint, SocketEndpoint, peek
 from pync.net.loop import Loop
 from pync.net.resolve import show_peer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.console import Console
+    from pync.engine.answer import Answer
     from pync.errors import Fault
     from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
@@ -34,6 +35,18 @@ if TYPE_CHECKING:
 
 #: Seconds of silence until -v says what is waited for.
 WAITING = 10.0
+
+
+class Peer(SocketEndpoint):
+    """The peer of a relay; our FIN may wait for its answer."""
+
+    answer: Answer | None = None
+
+    def half_close(self) -> None:
+        if self.answer is None:
+            super().half_close()
+        else:
+            self.answer.half_close()
 
 
 class Relay:
@@ -67,16 +80,16 @@ class Relay:
         """
         loop = Loop()
         self.at_hand(show_peer(sock) or "client-1")
-        peer = SocketEndpoint(sock)
+        peer = Peer(sock)
         telnet = refusal(self.options, peer, loop)
         down = self.downward(loop, peer, [telnet] if telnet else [])
-        up = self.upward(loop, peer)
+        up = self.upward(loop, peer, partial(self._watch_for_request, loop, peer, down))
         if telnet:
             telnet.flows = [flow for flow in (down, up) if flow is not None]
         session = self.session(loop, peer, up, down, self._policy(total), name)
         signals = wake.Ending(session.break_off)
         if self.console.verbose:
-            loop.call_at(loop.time() + WAITING, self._tell_waiting, loop, session)
+            loop.call_at(loop.time() + WAITING, self._tell_waiting, loop, session, peer)
         try:
             code = self.converse(loop, session)
             signals.restore()
@@ -98,13 +111,33 @@ class Relay:
             policy.end_absent, policy.quit_after = self.options.shutdown, None
         return policy
 
-    def _tell_waiting(self, loop: Loop, session: Session) -> None:
+    def _tell_waiting(self, loop: Loop, session: Session, peer: Peer) -> None:
         """With -v, once: what a session waits for in which nothing moves any more."""
         now, due = loop.time(), session.last_moved + WAITING
-        if due <= now and session.waits_for:
-            self.console.note(f"Waiting for {session.waits_for}")
+        if due > now or not session.waits_for:
+            loop.call_at(max(due, now + 1), self._tell_waiting, loop, session, peer)
+        elif peer.answer is not None and peer.answer.is_awaited:
+            self.console.note("Waiting for the answer to an HTTP request; our end is held back (-N sends it at once)")
         else:
-            loop.call_at(max(due, now + 1), self._tell_waiting, loop, session)
+            self.console.note(f"Waiting for {session.waits_for}")
+
+    def _watch_for_request(self, loop: Loop, peer: Peer, down: Flow, stages: list[Stage]) -> None:
+        """Let our FIN wait for the answer, should what we send begin with an HTTP/1 request line."""
+        options = self.options
+        if options.listen or options.shutdown or options.no_shutdown or options.send_only:
+            return
+        if not stages and self.input is not None and self.input.kind == FILE and not begins_request(peek(self.input)):
+            return  # sendfile goes on
+
+        def request(data: bytes) -> None:
+            from pync.engine.answer import Answer
+
+            peer.answer = Answer(loop, partial(SocketEndpoint.half_close, peer))
+            peer.answer.sent.feed(data)
+            stages.append(peer.answer.sent)
+            down.show(peer.answer.received)
+
+        stages.append(FirstBytes(stages, request))
 
     def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
         """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""
@@ -215,14 +248,18 @@ class Relay:
             most_reads=self.options.recv_limit,
         )
 
-    def upward(self, loop: Loop, sink: Endpoint) -> Flow | None:
+    def upward(self, loop: Loop, sink: Endpoint, prepare: Callable[[list[Stage]], object] | None = None) -> Flow | None:
+        """From our input to the peer; what stands on the way may be prepared for more."""
         if self.input is None:
             return None
+        stages = upward(self.options, self._taps)
+        if prepare is not None:
+            prepare(stages)
         return Flow(
             loop,
             self.input,
             sink,
-            stages=upward(self.options, self._taps),
+            stages=stages,
             pacers=pacers(self.options, loop.time(), upward=True),
             by_line=self.options.interval is not None or self.options.lines,
         )

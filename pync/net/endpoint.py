@@ -44,6 +44,8 @@ SOCKET, PIPE, TTY, FILE, DATAGRAM, NOTHING = "socket", "pipe", "tty", "file", "d
 #: A sink that takes whole lines, any number of them in one write.
 LINES = "lines"
 
+#: How much of a file is looked at before it is sent.
+PEEK = 1 << 12
 #: What a pipe is grown to for bulk data: the most an unprivileged user may ask for (pipe(7)).
 LARGE_PIPE = 1 << 20
 
@@ -253,6 +255,14 @@ def _waits(fd: int) -> bool:
         except PermissionError:
             return False
     return True
+
+
+def peek(file: Endpoint) -> bytes:
+    """What a file has at its place, without moving that; b"" where there is nothing or it cannot be told."""
+    try:
+        return os.pread(file.fd, PEEK, os.lseek(file.fd, 0, os.SEEK_CUR))
+    except OSError:
+        return b""
 
 
 def in_background(fd: int) -> bool:
