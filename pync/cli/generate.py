@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The files that are generated as a whole, and what makes them out of the source tree given.
 FILES: dict[str, Callable[[Path], str]] = {
     "man/pync.1": lambda root: man.page(root / "man"),
+    "man/pync-recipes.7": lambda root: man.recipes(root / "man"),
     "completions/pync.bash": lambda _: bash.script(),
     "completions/_pync": lambda _: zsh.script(),
     "completions/pync.fish": lambda _: fish.script(),

@@ -30,7 +30,17 @@ WIDTH = 78
 SPELLINGS = {spelling for opt in TABLE for spelling in opt.spellings()}
 PLACEHOLDERS = {"HOST", "PATH", "PORT"} | {opt.kind.metavar for opt in TABLE if opt.takes_value}
 
-SEE_ALSO = [("nc", 1), ("ncat", 1), ("socat", 1), ("services", 5), ("ip", 7), ("tcp", 7), ("udp", 7), ("unix", 7)]
+SEE_ALSO = [
+    ("nc", 1),
+    ("ncat", 1),
+    ("socat", 1),
+    ("services", 5),
+    ("ip", 7),
+    ("pync-recipes", 7),
+    ("tcp", 7),
+    ("udp", 7),
+    ("unix", 7),
+]
 
 
 def page(texts: Path) -> str:
@@ -56,6 +66,31 @@ def page(texts: Path) -> str:
         *[".Sh STANDARDS", *section("standards")],
     ]
     return "\n".join(lines) + "\n"
+
+
+#: The headings of pync-recipes(7), and the files of their texts.
+RECIPES = {
+    "FILES AND DIRECTORIES": "recipes-files",
+    "SCRIPTS": "recipes-scripts",
+    "SERVERS": "recipes-services",
+    "LINES AND DATAGRAMS": "recipes-lines",
+    "PROTOCOLS BY HAND": "recipes-protocols",
+}
+
+
+def recipes(texts: Path) -> str:
+    """The page of the longer recipes, made from the files in `texts` alone."""
+    lines = [
+        '.\\" Made by `python -m pync.cli.generate` from man/recipes-*.txt: do not edit.',
+        *[f".Dd {REVISED}", ".Dt PYNC-RECIPES 7", ".Os"],
+        *[".Sh NAME", ".Nm pync-recipes", ".Nd what pync is used for, as commands to type"],
+        *[".Sh DESCRIPTION", "Every option is explained in", ".Xr pync 1 ."],
+        *prose("A prompt tells the machine where a command is typed, or whether it needs the rights of root."),
+    ]
+    for heading, name in RECIPES.items():
+        told = sections((texts / f"{name}.txt").read_text("utf-8"))
+        lines += [f".Sh {heading}", *(re.sub(r"^(\..*)\bNm\b", r"\1Nm pync", line) for line in told)]
+    return "\n".join([*lines, ".Sh SEE ALSO", ".Xr pync 1"]) + "\n"
 
 
 SYNOPSIS = [
@@ -195,7 +230,8 @@ def _macro(word: str) -> str | None:
         raise ValueError(f"the man page speaks of {core}, which is not in the table: {word!r}")
     else:
         return None
-    return "." + " ".join([*opening, call, *closing])
+    prefix = ["Pf", opening] if opening else []  # a line that began with a bracket would be no macro
+    return "." + " ".join([*prefix, call, *closing])
 
 
 def _flag(spelling: str) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import report
+from tests.bench import chart, report
 from tests.bench.contestants import LOSES, is_installed
 from tests.bench.load import compile_all
 from tests.bench.rows import ROWS
@@ -54,6 +54,7 @@ def main() -> int:
     if arguments.write:
         today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         RESULTS.write_text(report.markdown(results, today, arguments.runs), "utf-8")
+        chart.write()
     return 1 if list(_failures(results, arguments.smoke)) else 0
 
 
@@ -63,7 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each contestant (default 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the full sizes, for a quick look")
     parser.add_argument("--seconds", type=float, default=0.7, help="how long a rate is measured (default 0.7)")
-    parser.add_argument("--write", action="store_true", help="write results.md")
+    parser.add_argument("--write", action="store_true", help="write results.md, and results.svg from it")
     parser.add_argument("--smoke", action="store_true", help="see that everything works, in half a minute")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS):

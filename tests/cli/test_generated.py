@@ -57,7 +57,7 @@ def test_a_stale_file_is_named_by_check_and_mended_without(
     tree: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = (tree / name).read_bytes()
-    wrong = right.replace(b"datagram-size", b"data-size").replace(b"datagram\\-size", b"data\\-size")
+    wrong = right.replace(b"do not edit", b"edit").replace(b"datagram-size", b"data-size")
     assert wrong != right
     (tree / name).write_bytes(wrong)
 
@@ -90,8 +90,8 @@ def test_without_a_source_tree_around_it_the_error_says_so(
         assert f"{tree} is no source tree of pync" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
-def test_every_row_of_the_table_appears_in_every_product(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in PRODUCTS if name != "man/pync-recipes.7"])
+def test_every_row_of_the_table_appears_in_every_product_that_is_made_from_it(name: str) -> None:
     text = (ROOT / name).read_text("utf-8").replace("\\-", "-")
     words = set(re.findall(r"[\w-]+", text))
     for opt in TABLE:

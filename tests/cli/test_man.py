@@ -26,6 +26,7 @@ from pync.wire.digest import Digest
 from tests.running import PATIENCE, peer
 
 PAGE = Path(__file__).resolve().parents[2] / "man" / "pync.1"
+PAGES = [PAGE, PAGE.with_name("pync-recipes.7")]
 
 
 def mandoc(*argv: str, page: str | None = None) -> str:
@@ -56,13 +57,15 @@ def about(opt: Opt, lines: list[str]) -> str:
     return pytest.fail(f"{spelled.strip()} is not on the page")
 
 
-def test_mandoc_has_nothing_to_complain_about() -> None:
-    assert mandoc("-T", "lint", "-W", "warning") == ""
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mandoc_has_nothing_to_complain_about(page: Path) -> None:
+    assert mandoc("-T", "lint", "-W", "warning", page=page.read_text("utf-8")) == ""
 
 
-def test_mandoc_has_nothing_to_say_about_the_style_either() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mandoc_has_nothing_to_say_about_the_style_either(page: Path) -> None:
     """But for the pages that are referred to, which not every machine has."""
-    complaints = subprocess.run([peer("mandoc"), "-T", "lint", PAGE], capture_output=True, text=True, check=False)
+    complaints = subprocess.run([peer("mandoc"), "-T", "lint", page], capture_output=True, text=True, check=False)
     said = (complaints.stdout + complaints.stderr).splitlines()
     assert [line for line in said if "referenced manual not found" not in line and "mandoc.db" not in line] == []
 
@@ -135,9 +138,10 @@ def keys_in(value: object) -> set[str]:
 
 
 def test_every_command_in_the_examples_is_one_that_pync_takes() -> None:
-    typed = re.findall(r"^    (.*)", (PAGE.parent / "examples.txt").read_text("utf-8"), re.MULTILINE)
+    texts = [PAGE.with_name(f"{name}.txt").read_text("utf-8") for name in ("examples", *man.RECIPES.values())]
+    typed = re.findall(r"^    (.*)", "\n".join(texts), re.MULTILINE)
     commands = [command for line in typed for command in re.findall(r"\bpync [^|<>&\n]*", line)]
-    assert len(commands) >= 20
+    assert len(commands) >= 50
     for command in commands:
         options = argv.parse(shlex.split(command)[1:])
         assert isinstance(options, Options), command
@@ -152,6 +156,15 @@ def test_a_text_has_paragraphs_lists_and_what_is_shown_as_it_stands() -> None:
         *[".It Xo", "Second", ".Xc", "More.", ".El"],
         *[".Bd -literal -offset indent", "$ typed", "  more", ".Ed"],
     ]
+
+
+def test_a_bracket_in_front_of_an_option_stays_there() -> None:
+    assert man.prose("So it is (-l, or `-p`).") == ["So it is", ".Pf ( Fl l ,", "or", '.Ql "\\&\\-p" ) .']
+
+
+def test_a_page_refers_to_no_text_that_is_not_there_and_no_text_is_left_out() -> None:
+    texts = {path.stem for path in PAGE.parent.glob("recipes-*.txt")}
+    assert texts == set(man.RECIPES.values())
 
 
 def test_an_option_that_is_not_in_the_table_cannot_be_spoken_of() -> None:
