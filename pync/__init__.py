@@ -8,14 +8,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pync.app import run
+    from pync.library import run
     from pync.net.dial import connect
     from pync.net.raised import Fault
+    from pync.net.stop import Stop
 
 __version__ = "0.1.0"
-__all__ = ["Fault", "__version__", "connect", "run"]
+__all__ = ["Fault", "Stop", "__version__", "connect", "run"]
 
-_HOMES = {"Fault": "pync.net.raised", "connect": "pync.net.dial", "run": "pync.app"}
+_HOMES = {"Fault": "pync.net.raised", "connect": "pync.net.dial", "run": "pync.library", "Stop": "pync.net.stop"}
 
 
 if not TYPE_CHECKING:  # a type checker shall know the names above and no others

@@ -11,45 +11,8 @@ from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import IO, TextIO
-
     from pync.console import Console
     from pync.wire.address import Target
-
-
-def run(
-    argv: Sequence[str],
-    stdin: IO[bytes] | IO[str] | int | None = None,
-    stdout: IO[bytes] | IO[str] | int | None = None,
-    stderr: TextIO | None = None,
-) -> int:
-    """Do what the command `pync` does with these words, in this process.
-
-    Args:
-        argv: the words behind the command's name, such as `["-l", "10000"]`.
-        stdin: a descriptor, or a file that has one; None for this process's standard input.
-        stdout: the same for the output. Buffered text of the caller's should be flushed before.
-        stderr: a text file for messages; None for this process's.
-
-    Returns:
-        The exit code (`pync.errors.EXIT_CODES`). Failures are printed to `stderr`, not raised;
-        KeyboardInterrupt passes through. `stdin` and `stdout` stay open, also when the peer has
-        ended (the command closes its output then; here its reader sees the end when the caller
-        closes it), and are never set non-blocking; no signal handler is touched.
-    """
-    import sys
-
-    from pync.console import Console
-
-    console = Console(_descriptor(stdin, 0), _descriptor(stdout, 1), sys.stderr if stderr is None else stderr)
-    return run_words(list(argv), console)
-
-
-def _descriptor(stream: IO[bytes] | IO[str] | int | None, standard: int) -> int:
-    if stream is None:
-        return standard
-    return stream if isinstance(stream, int) else stream.fileno()
 
 
 def run_words(argv: list[str], console: Console) -> int:
@@ -200,7 +163,9 @@ def _run_ports(options: Options, console: Console) -> int:
     from pync.wire.address import parse_ports
 
     words = [] if options.unix else options.words
-    return run_ports([port for word in words for port in parse_ports(word)], options, console, wake.fd)
+    return run_ports(
+        [port for word in words for port in parse_ports(word)], options, console, wake.descriptor(), wake.drain
+    )
 
 
 def _run_probe(options: Options, console: Console) -> int:

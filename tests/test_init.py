@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     CONNECT: Callable[[str, int | str], socket.socket] = pync.connect
-    RUN: Callable[[list[str], int, int, io.StringIO], int] = pync.run
+    RUN: Callable[[list[str], int, io.BytesIO, io.StringIO], int] = pync.run
     FAULT: type[OSError] = pync.Fault
 
-PUBLIC = ["Fault", "__version__", "connect", "run"]
+PUBLIC = ["Fault", "Stop", "__version__", "connect", "run"]
 
 
 def fresh(code: str) -> str:
@@ -156,7 +156,7 @@ def test_run_can_be_called_again_in_the_same_process() -> None:
     fresh("import pync, io\nfor _ in range(2):\n    assert pync.run(['--nonesuch'], stderr=io.StringIO()) == 2")
 
 
-@pytest.mark.parametrize("before", ["pync.serving.client", "pync.app", "pync.__main__", "pync.net.dial"])
+@pytest.mark.parametrize("before", ["pync.serving.client", "pync.library", "pync.__main__", "pync.net.dial"])
 def test_the_public_names_are_functions_whatever_was_imported_before(before: str) -> None:
     fresh(f"import {before}\nfrom pync import connect, run\nassert callable(connect) and callable(run)")
 

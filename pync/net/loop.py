@@ -71,8 +71,8 @@ class Loop:
         self._stopped = False
         self.unforeseen = unforeseen
         self.time = time.monotonic
-        if wake.fd >= 0:
-            self.add_reader(wake.fd, wake.drain)
+        if (watched := wake.descriptor()) >= 0:
+            self.add_reader(watched, wake.drain)
 
     def add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> None:
         if fd not in self._readers:

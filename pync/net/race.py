@@ -80,8 +80,8 @@ class _Race:
         self._open = open_socket
         self._limit = float("inf") if limit is None else limit
         self._selector = wake.poll_selector()
-        if wake.fd >= 0:
-            self._selector.register(wake.fd, selectors.EVENT_READ)
+        if (watched := wake.descriptor()) >= 0:
+            self._selector.register(watched, selectors.EVENT_READ)
         self._running: list[_Attempt] = []
         self._next_start = time.monotonic()
         self.failures: list[Failure] = []
@@ -115,6 +115,7 @@ class _Race:
         if not self._running:
             return None
         ready = {id(key.data) for key, _ in self._selector.select(self._patience())}
+        wake.look()
         for attempt in list(self._running):
             if id(attempt) in ready:
                 error = outcome(attempt.sock)

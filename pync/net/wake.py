@@ -11,8 +11,9 @@ import os
 import select
 import selectors
 import signal
+from _thread import get_ident
 
-from pync.errors import HUNG_UP, INTERRUPTED, TERMINATED
+from pync.errors import HUNG_UP, INTERRUPTED, TERMINATED, Terminated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,53 @@ _writing = -1
 requests: list[Callable[[], object]] = []
 
 
+class Halt:
+    """What ends the run in one thread of a library's caller; `fd` is readable when it shall (`net.stop`)."""
+
+    __slots__ = ("ending", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.ending: Callable[[], object] | None = None  # what is called in place of Terminated
+
+    def look(self) -> None:
+        """End the run if that was asked for, once.
+
+        Raises:
+            Terminated: nothing is there to be called.
+        """
+        try:
+            os.read(self.fd, 1)
+        except BlockingIOError:
+            return
+        ending, self.ending = self.ending, None
+        if ending is None:
+            raise Terminated
+        ending()
+
+
+#: The threads whose run can be stopped.
+stops: dict[int, Halt] = {}
+
+
+def descriptor() -> int:
+    """What a wait in this thread must watch, readable when a signal or a stop has come; -1 for nothing."""
+    halt = stops.get(get_ident()) if stops else None
+    return fd if halt is None else halt.fd
+
+
+def look() -> None:
+    """End the run of this thread, if another one has asked for that."""
+    if stops and (halt := stops.get(get_ident())) is not None:
+        halt.look()
+
+
+def on_stop(callback: Callable[[], object]) -> None:
+    """Call this when the run of this thread shall end, in place of raising Terminated."""
+    if (halt := stops.get(get_ident())) is not None:
+        halt.ending = callback
+
+
 def poll_selector() -> selectors.BaseSelector:
     """A selector that takes every descriptor: epoll refuses regular files, select knows only 1024."""
     selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
@@ -45,6 +93,7 @@ def install() -> None:
 def renew() -> None:
     """In a fork: a descriptor of our own, and none of what was asked of our parent."""
     requests.clear()
+    stops.clear()
     if fd >= 0:
         os.close(fd)
         signal.set_wakeup_fd(-1)
@@ -71,12 +120,16 @@ def _request(callback: Callable[[], object]) -> None:
 
 def sleep(seconds: float) -> None:
     """Pause; a signal ends the pause, however it falls."""
-    select.select([fd] if fd >= 0 else [], [], [], seconds)
+    watched = descriptor()
+    select.select([watched] if watched >= 0 else [], [], [], seconds)
+    look()
 
 
 def drain() -> None:
     """Forget the signals so far; their handlers have run or are about to. Do what was asked `on` them."""
-    _empty()
+    look()
+    if fd >= 0:
+        _empty()
     while requests:
         requests.pop(0)()
 
@@ -98,6 +151,8 @@ class Ending:
         self._callback = callback
         self._before: dict[int, Any] = {}
         self._heard: tuple[Callable[[int, None], object], int] | None = None
+        self._halt = stops.get(get_ident())
+        on_stop(self._stopped)
         for number in ENDS if fd >= 0 else ():
             handler = signal.getsignal(number)
             if callable(handler):
@@ -109,17 +164,28 @@ class Ending:
         self.restore()
         _request(self._callback)
 
+    def _stopped(self) -> None:
+        """A stop is what SIGTERM is to the command."""
+        self._heard = _terminate, signal.SIGTERM
+        self._callback()
+
     def restore(self) -> None:
         """Everything as it was before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+        if self._halt is not None:
+            self._halt.ending = None
 
     def follow(self) -> None:
         """Do what the signal would have done at once, if one was heard."""
         if self._heard is not None:
             handler, number = self._heard
             handler(number, None)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 class Handlers:

@@ -13,7 +13,7 @@ from pync.ports import collect, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     from pync.options import Options
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
         def output(self) -> Output: ...
 
 
-def run_ports(asked: Iterable[int | str], options: Options, console: Console, wake: int = -1) -> int:
+def run_ports(
+    asked: Iterable[int | str],
+    options: Options,
+    console: Console,
+    wake: int = -1,
+    heard: Callable[[], object] | None = None,
+) -> int:
     """Show the ports; 1 when certain ones were asked for and none of them is bound.
 
     Args:
@@ -38,13 +44,14 @@ def run_ports(asked: Iterable[int | str], options: Options, console: Console, wa
         options: what the user typed.
         console: where to show them.
         wake: a descriptor that becomes readable when a signal has arrived, -1: none (`pync.net.wake`).
+        heard: what is done then; None: forget it.
 
     Raises:
         Fault: a name is no service, the system tells nothing, or the output takes no more.
     """
     what = collect.wanted(asked, options)
     if options.watch is not None:
-        return _watch(what, options, console, wake)
+        return _watch(what, options, console, wake, heard)
     snapshot = collect.collect(what)
     console.print(_text(snapshot, options, console))
     if snapshot.partial:
@@ -85,12 +92,14 @@ def hidden(snapshot: Snapshot) -> str:
     return f"the owners of {ports} cannot be seen: run as root to see all"
 
 
-def _watch(what: collect.Wanted, options: Options, console: Console, wake: int) -> int:
+def _watch(
+    what: collect.Wanted, options: Options, console: Console, wake: int, heard: Callable[[], object] | None
+) -> int:
     from pync.ports import watch
     from pync.ports.screen import open_screen
     from pync.ports.waiting import Alarm
 
-    alarm = Alarm(max(watch.SHORTEST, options.watch or 0.0), wake)
+    alarm = Alarm(max(watch.SHORTEST, options.watch or 0.0), wake, heard)
     output = console.output()
     told = False
 

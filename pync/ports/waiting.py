@@ -14,7 +14,7 @@ from pync.errors import Fault, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     class Output(Protocol):
@@ -45,9 +45,10 @@ def ready(reads: Iterable[int], writes: Iterable[int], seconds: float) -> set[in
 class Alarm:
     """Rings every `period` seconds, counted from when it was set."""
 
-    def __init__(self, period: float, wake: int = -1) -> None:
+    def __init__(self, period: float, wake: int = -1, heard: Callable[[], object] | None = None) -> None:
         self.period = period
         self._wake = wake
+        self._heard = heard or self._forget
         self._due = 0.0
 
     def set(self) -> None:
@@ -61,16 +62,15 @@ class Alarm:
         """Wait until it rings, `fd` is readable, or a moment (TICK) has passed: whether `fd` is."""
         found = ready((fd, self._wake), (), min(TICK, self._due - time.monotonic()))
         if self._wake in found:
-            _forget(self._wake)
+            self._heard()
         return fd in found
 
-
-def _forget(wake: int) -> None:
-    """The handlers of the signals that came have run: they did not end us."""
-    try:
-        os.read(wake, 4096)
-    except BlockingIOError:
-        return
+    def _forget(self) -> None:
+        """The handlers of the signals that came have run: they did not end us."""
+        try:
+            os.read(self._wake, 4096)
+        except BlockingIOError:
+            return
 
 
 def write(output: Output, text: str) -> bool:

@@ -45,8 +45,8 @@ class Crowd:
 
     def __init__(self, parallel: int) -> None:
         self.selector = selectors.DefaultSelector()
-        if wake.fd >= 0:
-            self.selector.register(wake.fd, selectors.EVENT_READ)
+        if (watched := wake.descriptor()) >= 0:
+            self.selector.register(watched, selectors.EVENT_READ)
         self._parallel = parallel
         self._at_work: dict[Prober, None] = {}
 
@@ -86,6 +86,7 @@ class Crowd:
             if key.data is not None:
                 prober, port = key.data
                 prober.ready(key.fileobj, port)
+        wake.look()
         now = time.monotonic()
         for prober in self._at_work:
             prober.look_at_the_clock(now)

@@ -10,6 +10,7 @@ import resource
 import time
 from functools import partial
 
+from pync.errors import TERMINATED
 from pync.handlers.hub import Hub
 from pync.handlers.talk import Talk
 from pync.net import wake
@@ -120,8 +121,9 @@ def serve(
 
 def _hear(handlers: wake.Handlers, server: Server) -> None:
     """The signals that end us end it in order."""
-    if wake.fd >= 0:
-        server.loop.add_reader(wake.fd, wake.drain)
+    if (watched := wake.descriptor()) >= 0:
+        server.loop.add_reader(watched, wake.drain)
+    wake.on_stop(partial(server.stop, TERMINATED))
     for number, code in wake.ENDS.items():
         handlers.on(number, partial(server.stop, code))
 

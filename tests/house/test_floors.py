@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 FLOORS = {
     "__init__": 0, "errors": 0, "values": 0, "options": 0, "wire": 1, "net": 2, "processes": 2, "console": 2,
     "outcome": 2, "engine": 3, "serving": 4, "handlers": 4, "probe": 4, "ports": 4, "meter": 4, "cli": 5,
-    "app": 6, "__main__": 6,
+    "app": 6, "library": 6, "__main__": 6,
 }  # fmt: skip
 #: Rooms of the fourth floor know nothing of each other, but for these: (who imports, what).
 DOORS = {("serving", "handlers"), ("serving", "probe")}

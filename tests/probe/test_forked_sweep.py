@@ -31,7 +31,7 @@ forked_sweep._processors = lambda: 2
 forks = []
 real_fork = os.fork
 os.fork = lambda: forks.append(1) or real_fork()
-from pync.app import run
+from pync import run
 code = run(sys.argv[2:])
 sys.exit(code if len(forks) == (sys.argv[1] == "2") else 99)
 """
