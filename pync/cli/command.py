@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from pync.options import Opt
 
+#: How similar a name must be to be meant, by difflib: "prot" and "port" are 0.75.
+SIMILAR = 0.7
+
 
 def parse_with_typer(argv: list[str]) -> Options:
     """The options that the words spell.
@@ -31,9 +34,34 @@ def parse_with_typer(argv: list[str]) -> Options:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        raise UsageFault(f"{_one_line(error.format_message())} (pync --help lists the options)") from None
+        raise UsageFault(f"{_complaint(error)} (pync --help lists the options)") from None
     assert isinstance(answer, Options)
     return answer
+
+
+def _complaint(error: Any) -> str:
+    """What typer has to say, in one line; with the nearest names where a long option is unknown."""
+    name = getattr(error, "option_name", "")
+    if not (hasattr(error, "possibilities") and name.startswith("--")):  # NoSuchOption, of typer's own click
+        return _one_line(error.format_message())
+    if name[2:].startswith(("ssl", "tls")):
+        return f"No such option: {_one_line(name)}; pync does not speak TLS yet"
+    *others, last = nearest(name) or [""]
+    meant = f"{', '.join(others)} or {last}" if others else last
+    return _one_line(f"No such option: {name}") + (f"; did you mean {meant}?" if meant else "")
+
+
+def nearest(name: str) -> list[str]:
+    """The long names that are written like this one, or begin like it; the most similar first, three at most."""
+    from difflib import SequenceMatcher
+
+    def similarity(spelling: str) -> float:
+        begun = spelling[: len(name)]
+        return max(SequenceMatcher(None, name[2:], other[2:]).ratio() for other in (spelling, begun))
+
+    names = [spelling for opt in TABLE for spelling in opt.spellings() if spelling.startswith("--")]
+    close = [spelling for spelling in names if similarity(spelling) >= SIMILAR]
+    return sorted(close, key=similarity, reverse=True)[:3]
 
 
 def _one_line(text: str) -> str:

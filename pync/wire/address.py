@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pync.options import Options
 
 HIGHEST_PORT = 65535
+#: The ports of the URLs that people paste.
+URL_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21", "ssh": "22"}
 #: As many as an IPv4 network of 16 bits has: more of them are rather a mistake than a wish.
 MOST_HOSTS = 1 << 16
 #: Of these an address consists, in whatever family it is.
@@ -49,6 +51,7 @@ def targets(options: Options) -> list[Target]:
     words = options.words
     if options.unix:
         return [Target(path=_path([word])) for word in words] or [target(options)]
+    _refuse_misread(words)
     wholes = [_whole(word) for word in words]
     path = next((whole[0].path for whole in wholes if whole and whole[0].path is not None), None)
     if words and None not in wholes:
@@ -58,6 +61,9 @@ def targets(options: Options) -> list[Target]:
     else:
         ports = _connect_target(words).ports
         found = _hosts(words[0], ports)
+    if options.interface is None:
+        for each in found:
+            _refuse_zoneless(each.host)
     return _bounded(found)
 
 
@@ -124,7 +130,41 @@ def target(options: Options) -> Target:
     """
     if options.unix:
         return Target(path=_path(options.words))
-    return _listen_target(options) if options.listen else _connect_target(options.words)
+    _refuse_misread(options.words, options.listen)
+    found = _listen_target(options) if options.listen else _connect_target(options.words)
+    if options.interface is None:
+        _refuse_zoneless(found.host)
+    return found
+
+
+def _refuse_misread(words: list[str], listen: bool = False) -> None:
+    """Say what to type where a word would be taken for something that is never meant.
+
+    Raises:
+        UsageFault: a URL, or a port in the place of the host: inet_aton(3) makes 0.0.27.89 of 7001.
+    """
+    for word in words:
+        if "://" in word:
+            raise UsageFault(_instead_of_url(word))
+    if listen or len(words) < 2:
+        return
+    if is_number(words[0]) and len(words[0]) <= 5 and 0 < int(words[0]) <= HIGHEST_PORT:
+        raise UsageFault(f"'{words[0]}' is a port and no host, and stands in front of '{words[1]}'")
+
+
+def _instead_of_url(word: str) -> str:
+    scheme, _, rest = word.partition("://")
+    pair = split_host_port(rest.split("/")[0].rpartition("@")[2])
+    host = pair[0] or "HOST"
+    port = pair[1] if len(pair) > 1 else URL_PORTS.get(scheme.lower(), "PORT")
+    tls = " (without TLS, which pync does not speak yet)" if scheme.lower() in ("https", "wss") else ""
+    return f"'{word}' is a URL: write the host and the port, pync {host} {port}{tls}"
+
+
+def _refuse_zoneless(host: str | None) -> None:
+    """Every interface has the link-local addresses fe80::/10: one without a zone is on none (RFC 4007)."""
+    if host is not None and ":" in host and "%" not in host and host[:3].lower() in ("fe8", "fe9", "fea", "feb"):
+        raise UsageFault(f"'{host}' is a link-local address: write its interface behind it, as in {host}%eth0")
 
 
 def _path(words: list[str]) -> str:
@@ -158,6 +198,8 @@ def _listen_target(options: Options) -> Target:
         words.insert(0, options.source)
     if not words:
         raise UsageFault("missing port: pync -l [HOST] PORT")
+    if len(words) == 2 and is_number(words[0]) and words[0] != "0":
+        raise UsageFault(f"two ports to listen on: '{words[0]}' and '{words[1]}'; a listener has one")
     if len(words) > 2:
         raise UsageFault(f"one address and one port to listen on, not {' and '.join(repr(word) for word in words)}")
     *hosts, port_word = words

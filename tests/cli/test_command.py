@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 import pync
-from pync.cli.command import parse_with_typer
+from pync.cli.command import nearest, parse_with_typer
 from pync.errors import USAGE, UsageFault
 from pync.options import TABLE, Opt
 from tests.running import PYNC, run_pync
@@ -51,7 +51,21 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_not_a_traceback(option
         (["--nonesuch", "host", "80"], "No such option: --nonesuch"),
         (["-Z", "host", "80"], "No such option: -Z"),
         (["-lvZ", "10000"], "No such option: -Z"),
-        (["--lis", "10000"], "No such option: --lis"),
+        (["--lis", "10000"], "No such option: --lis; did you mean --listen"),
+        (["--lsiten", "10000"], "No such option: --lsiten; did you mean --listen?"),
+        (["--time-out", "5"], "No such option: --time-out; did you mean --timeout"),
+        (["--prot", "5"], "No such option: --prot; did you mean --ports, --port-file or --progress?"),
+        (["--ssl", "h", "80"], "No such option: --ssl; pync does not speak TLS yet"),
+        (["-l", "7001", "7002"], "two ports to listen on: '7001' and '7002'; a listener has one"),
+        (["7001", "7002"], "'7001' is a port and no host, and stands in front of '7002'"),
+        (["-z", "7001", "7002"], "'7001' is a port and no host, and stands in front of '7002'"),
+        (["https://x/"], "'https://x/' is a URL: write the host and the port, pync x 443 (without TLS"),
+        (["http://[::1]:8080/a"], "'http://[::1]:8080/a' is a URL: write the host and the port, pync [::1] 8080"),
+        (["-z", "gopher://h/", "70"], "'gopher://h/' is a URL: write the host and the port, pync h PORT"),
+        (["-l", "http://h:99999999/"], "'http://h:99999999/' is a URL"),
+        (["fe80::1", "80"], "'fe80::1' is a link-local address: write its interface behind it, as in fe80::1%eth0"),
+        (["-z", "[FEBF::1]:80"], "'FEBF::1' is a link-local address"),
+        (["-l", "fe80::1", "80"], "'fe80::1' is a link-local address"),
         (["-w", "abc", "host", "80"], "Invalid value for '-w' / '--timeout': 'abc' is no time"),
         (["-wabc", "host", "80"], "Invalid value for '-w' / '--timeout': 'abc' is no time"),
         (["--timeout=", "host", "80"], "Invalid value for '-w' / '--timeout': '' is no time"),
@@ -105,6 +119,13 @@ def test_a_missing_value_is_named_by_the_spelling_that_lacks_it(opt: Opt) -> Non
     for spelling in opt.spellings():
         with pytest.raises(UsageFault, match=f"^Option '{spelling}' requires an argument"):
             parse_with_typer(["host", "80", spelling])
+
+
+@pytest.mark.parametrize("opt", [opt for opt in TABLE if len(opt.name) > 4], ids=lambda opt: opt.name)
+def test_the_nearest_name_of_each_long_option_is_its_own_when_two_letters_change_places(opt: Opt) -> None:
+    swapped = opt.name[:1] + opt.name[2:3] + opt.name[1:2] + opt.name[3:]
+    if f"--{swapped}" not in {spelling for other in TABLE for spelling in other.spellings()}:
+        assert f"--{opt.name}" in nearest(f"--{swapped}")
 
 
 @pytest.mark.parametrize("word", ["\udcff", "a\x1b[31mred", "two\nlines"])
