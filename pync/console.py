@@ -111,6 +111,13 @@ class Console:
         if sent is not None and received is not None:
             self.note(format_moved(sent, received, seconds), "closed", sent=sent, received=received)
 
+    def dropped(self, datagrams: int) -> None:
+        """A conversation by datagrams is over: those that the system threw away are always told."""
+        if datagrams:
+            self.outcome.dropped(datagrams)
+            were = "datagram was" if datagrams == 1 else "datagrams were"
+            self.warn(f"{datagrams} {were} dropped because we were too slow", dropped=datagrams)
+
     def hashed(self, digests: Iterable[tuple[str, Digest, str | None]]) -> None:
         """The digest of each direction, with the log file that may hold the same bytes. They are told at the end."""
         self.outcome.hashed(

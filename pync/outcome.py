@@ -56,6 +56,7 @@ class Outcome:
         self._received: int | None = 0
         self._seconds = 0.0
         self._digests: list[tuple[str, Digest, str | None]] = []
+        self._dropped = 0
         self._error: str | None = None
 
     # --- what the modes tell
@@ -83,6 +84,10 @@ class Outcome:
     def hashed(self, digests: Iterable[tuple[str, Digest, str | None]]) -> None:
         """For each direction its digest, and the file that holds its bytes, where one is known."""
         self._digests += digests
+
+    def dropped(self, datagrams: int) -> None:
+        """So many datagrams came and were lost before we read them."""
+        self._dropped += datagrams
 
     def failed(self, text: str) -> None:
         """Something went wrong; the last failure is the one that the summary names."""
@@ -128,6 +133,7 @@ class Outcome:
             "received": received,
             "seconds": round(seconds, 3),
             "rate": (round(((sent or 0) + (received or 0)) / seconds) if seconds else 0) if seen else None,
+            "dropped": self._dropped,
             "hash": _hash_object(self._digests),
             "error": self._error,
             "exit": code,

@@ -18,7 +18,7 @@ from tests.running import peer
 if TYPE_CHECKING:
     from pathlib import Path
 
-KEYS = ["peer", "connections", "sent", "received", "seconds", "rate", "hash", "error", "exit"]
+KEYS = ["peer", "connections", "sent", "received", "seconds", "rate", "dropped", "hash", "error", "exit"]
 
 
 def begun() -> Outcome:
@@ -49,7 +49,7 @@ def test_a_run_without_a_connection_has_a_summary_with_every_key() -> None:
     said = summary(outcome, 1)
     assert list(said) == KEYS
     assert said == {
-        "peer": None, "connections": 0, "sent": 0, "received": 0, "seconds": 0.0, "rate": 0, "hash": None,
+        "peer": None, "connections": 0, "sent": 0, "received": 0, "seconds": 0.0, "rate": 0, "dropped": 0, "hash": None,
         "error": "refused", "exit": 1,
     }  # fmt: skip
 

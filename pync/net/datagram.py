@@ -12,21 +12,15 @@ import select
 import socket
 
 from pync.errors import reason
-from pync.net import multicast
-from pync.net.dial import candidates, opener
+from pync.net import bursts
 from pync.net.endpoint import DATAGRAM
 from pync.net.pktinfo import answer_from
-from pync.net.race import DialFault
 from pync.net.resolve import show_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-    from pync.net.race import Failure, Opener
-    from pync.net.resolve import Address
-    from pync.options import Options
 
 #: The most a UDP datagram over IPv4 carries: 65535 less the headers of IP and UDP (RFC 768, RFC 791).
 LARGEST = 65507
@@ -45,15 +39,28 @@ class Peer:
     """Whom we talk to: through which socket, to which address (None: the socket is connected), and
     from which of our own addresses, as an ancillary message."""
 
-    __slots__ = ("address", "ancillary", "name", "sock")
+    __slots__ = ("address", "ancillary", "name", "segmented", "sock")
 
     def __init__(self, sock: socket.socket, address: Any, name: str, ancillary: list[Any] | None = None) -> None:
         self.sock = sock
         self.address = address
         self.name = name
         self.ancillary = ancillary or []
+        self.segmented = bursts.LINUX and sock.family != socket.AF_UNIX
 
-    def send(self, data: memoryview | bytes) -> int:
+    def send(self, data: memoryview, size: int | None = None) -> int:
+        """Send datagrams of `size` bytes, all in one call where that can be, else the first of them; bytes sent."""
+        if size is not None and len(data) > size and self.segmented:
+            try:
+                address = () if self.address is None else (self.address,)
+                return bursts.send_segments(self.sock, data, size, self.ancillary, *address)
+            except OSError as error:
+                if error.errno not in bursts.NOT_SEGMENTED:
+                    raise
+                self.segmented = False
+        return self._send_one(data[:size])
+
+    def _send_one(self, data: memoryview) -> int:
         if self.address is None:
             return self.sock.send(data)
         if self.ancillary:
@@ -93,7 +100,7 @@ class Datagrams:
         self._on_peer = on_peer
         self._admits = admits
         self._known: set[Any] = set()
-        self._unanswered: list[bytes] = []
+        self._unanswered: list[tuple[memoryview, int]] = []
         self._reported: set[int] = set()
         self.heard = False
         self.refused = False
@@ -134,33 +141,36 @@ class Datagrams:
 
     # --- sending
 
-    def send(self, data: memoryview) -> int | None:
-        """Send one datagram to the present peer; None where the socket is full.
+    def send(self, data: memoryview, size: int | None = None) -> int | None:
+        """Send datagrams of `size` bytes, the last may be shorter, to the present peer; None where the socket is full.
 
-        A refusal that an earlier datagram met comes up here, and this one is not sent: try again.
+        Without a size, or where several cannot leave in one call, that is one datagram. A refusal that an
+        earlier one met comes up here, and nothing is sent: try again.
         """
         if self.peer is None:
             return None
+        size = len(data) if size is None else size
         try:
-            return self._send_to_peer(data)
+            return self._send_to_peer(data, size)
         except BlockingIOError:
             return None
         except OSError as error:
+            data = data if self.peer.segmented else data[:size]
             self._failed(error, len(data))
             if error.errno in REFUSED:
-                return self._send_again(data)
+                return self._send_again(data, size)
         return len(data)
 
-    def _send_to_peer(self, data: memoryview | bytes) -> int:
+    def _send_to_peer(self, data: memoryview, size: int) -> int:
         assert self.peer is not None
-        count = self.peer.send(data)
+        count = self.peer.send(data, size)
         if self._others and not self.heard and len(self._unanswered) < KEPT:
-            self._unanswered.append(bytes(data))
+            self._unanswered.append((memoryview(bytes(data[:count])), size))
         return count
 
-    def _send_again(self, data: memoryview) -> int | None:
+    def _send_again(self, data: memoryview, size: int) -> int | None:
         try:
-            count: int | None = self._send_to_peer(data)
+            count: int | None = self._send_to_peer(data, size)
         except BlockingIOError:
             count = None
         except OSError:
@@ -186,12 +196,20 @@ class Datagrams:
         """The address refused and nothing was ever heard: the next one gets what was sent so far."""
         self.peer = self._others.pop(0)
         again, self._unanswered = self._unanswered, []
-        for data in again:
+        for data, size in again:
             try:
-                self._send_to_peer(data)
+                self._send_all(data, size)
             except OSError as error:
                 self._failed(error, len(data))
                 return
+
+    def _send_all(self, data: memoryview, size: int) -> None:
+        while rest := data[self._send_to_peer(data, size) :]:
+            data = rest
+
+    def dropped(self) -> int:
+        """Datagrams that came and were thrown away, because we did not read them in time."""
+        return bursts.dropped(self.sockets)
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -211,22 +229,21 @@ class DatagramSource:
         self._datagrams = datagrams
         self._many = many
         self._sockets = list(datagrams.sockets)
+        self._last: tuple[socket.socket, Any] = (self._sockets[0], None)
+        self._told = {sock: tells_more(sock) for sock in self._sockets}
+        if many:
+            for sock in self._sockets:
+                bursts.join_received(sock)
         self._gathered = _gather(self._sockets) if len(self._sockets) > 1 else None
         self.fd = self._sockets[0].fileno() if len(self._sockets) == 1 else -1
         if self._gathered:
             self.fd = self._gathered.fileno()
 
     def read_into(self, buffer: memoryview) -> int | None:
-        total = self._read_one(buffer)
-        if total is None or not self._many:
-            return total
-        # Copying datagrams one at a time was measured at half of the rate: each costs a write.
-        while len(buffer) - total >= SPACE:
-            count = self._read_one(buffer[total:])
-            if count is None:
-                break
-            total += count
-        return total
+        count = self._read_one(buffer)
+        if count is None or not self._many:
+            return count
+        return self._read_more(buffer, count)
 
     def _read_one(self, buffer: memoryview) -> int | None:
         for sock in self._sockets:
@@ -237,14 +254,43 @@ class DatagramSource:
             except OSError as error:
                 self._datagrams.receive_failed(error)
                 continue
-            if not self._datagrams.admitted(address):
+            if not self._taken(sock, count, ancillary, flags, address):
                 continue  # whatever waits behind it makes the socket readable again
-            if flags & socket.MSG_TRUNC:
-                self._datagrams.truncated(count)
-            self._datagrams.received(sock, address, ancillary)
+            self._last = sock, address
             self._prefer(sock)
             return count
         return None
+
+    def _taken(self, sock: socket.socket, count: int, ancillary: list[Any], flags: int, address: Any) -> bool:
+        if not self._datagrams.admitted(address):
+            return False
+        if flags & socket.MSG_TRUNC:
+            self._datagrams.truncated(count)
+        self._datagrams.received(sock, address, ancillary)
+        return True
+
+    def _read_more(self, buffer: memoryview, total: int) -> int:
+        """Behind `total` bytes, what else the same socket has, since one write takes them all.
+
+        Measured: a datagram costs 3.4 µs if all is asked anew for each, 1.9 µs while the sender stays the same.
+        """
+        sock, last = self._last
+        told = self._told[sock]
+        while len(buffer) - total >= SPACE:
+            try:
+                if told:
+                    count, ancillary, flags, address = sock.recvmsg_into([buffer[total:]], ANCILLARY_SPACE)
+                else:
+                    count, address = sock.recvfrom_into(buffer[total:])
+                    ancillary, flags = [], 0
+            except BlockingIOError:
+                break
+            except OSError as error:
+                self._datagrams.receive_failed(error)
+                break
+            if (address == last and not flags) or self._taken(sock, count, ancillary, flags, address):
+                total += count
+        return total
 
     def _prefer(self, sock: socket.socket) -> None:
         """The busy socket is asked first next time, but not twice while another waits: take turns."""
@@ -264,14 +310,21 @@ class DatagramSource:
 
 
 class DatagramSink:
-    """Sends each write as one datagram of at most `largest` bytes."""
+    """Sends each write as datagrams of at most `largest` bytes; with `alone`, one in a call."""
 
     kind = DATAGRAM
     pollable = True
 
-    def __init__(self, datagrams: Datagrams, largest: int | None) -> None:
+    def __init__(self, datagrams: Datagrams, largest: int | None, *, alone: bool = False) -> None:
         self._datagrams = datagrams
-        self._largest = largest
+        self._largest = largest or LARGEST
+        self._most = 1 if alone else bursts.MOST_SEGMENTS
+        self.each(self._largest)
+
+    def each(self, size: int) -> None:
+        """How long each datagram of the next writes is."""
+        self._size = min(size, self._largest)
+        self._at_once = self._size * min(self._most, max(1, LARGEST // self._size))
 
     @property
     def fd(self) -> int:
@@ -288,13 +341,18 @@ class DatagramSink:
         raise NotImplementedError("a sink is not read from")
 
     def write(self, data: memoryview | bytes) -> int | None:
-        return self._datagrams.send(memoryview(data)[: self._largest])
+        return self._datagrams.send(memoryview(data)[: self._at_once], self._size)
 
     def half_close(self) -> None:
         """Datagrams know no end."""
 
     def close(self) -> None:
         self._datagrams.close()
+
+
+def tells_more(sock: socket.socket) -> bool:
+    """Whether a datagram may tell more than its sender: which address of ours it came to, or that it was cut."""
+    return sock.family == socket.AF_UNIX or sock.getsockname()[0] in ("0.0.0.0", "::")
 
 
 def _gather(sockets: list[socket.socket]) -> select.epoll | None:
@@ -305,75 +363,3 @@ def _gather(sockets: list[socket.socket]) -> select.epoll | None:
     for sock in sockets:
         poll.register(sock.fileno(), select.EPOLLIN)
     return poll
-
-
-# --- opening
-
-
-def dial_datagrams(host: str, port: int | str, options: Options, report: Callable[[str], None]) -> Datagrams:
-    """A socket for each address of the host that has a route; nothing is sent yet.
-
-    Raises:
-        Fault: the name does not resolve, or no address can be reached.
-    """
-    addresses = candidates(host, port, options)
-    open_socket = opener(options, addresses)
-    peers: list[Peer] = []
-    failures: list[Failure] = []
-    try:
-        for address in addresses:
-            try:
-                peers.append(_peer_at(address, host, options, open_socket))
-            except OSError as error:
-                failures.append((address, _with_hint(error)))
-    except BaseException:
-        for peer in peers:
-            peer.sock.close()
-        raise
-    if not peers:
-        raise DialFault(host, failures)
-    return Datagrams([peer.sock for peer in peers], peers, report)
-
-
-def _peer_at(address: Address, host: str, options: Options, open_socket: Opener) -> Peer:
-    """The peer at an address of the host; an address that cannot be had leaves no socket behind."""
-    sock = open_socket(address)
-    try:
-        return _aim(sock, address, host, options)
-    except BaseException:
-        sock.close()
-        raise
-
-
-def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> Peer:
-    """Connect, so that refusals are heard of; but not to a group, whose members answer from their own addresses."""
-    shown = host if host == address.host else f"{host} ({address.host})"
-    name = f"{shown} port {address.port} (udp)"
-    group = multicast.is_group(address)
-    if group:
-        multicast.send_through(sock, address, options)
-    if options.broadcast or group:
-        return Peer(sock, address.sockaddr, name)
-    sock.connect(address.sockaddr)
-    return Peer(sock, None, name)
-
-
-def _with_hint(error: OSError) -> OSError:
-    if error.errno == errno.EACCES:
-        return OSError(error.errno, f"{reason(error)} (a broadcast address needs -b)")
-    return error
-
-
-def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]) -> Datagrams:
-    """The conversation over a unix datagram socket that is connected to `path`."""
-    return Datagrams([sock], [Peer(sock, None, path)], report)
-
-
-def listening_datagrams(
-    sockets: list[socket.socket],
-    report: Callable[[str], None],
-    on_peer: Callable[[Peer], None],
-    admits: Callable[[Any], bool] | None = None,
-) -> Datagrams:
-    """The conversation of a listener: its peer is whoever sent last, of those whose sockaddr `admits` lets in."""
-    return Datagrams(sockets, [], report, on_peer, admits)

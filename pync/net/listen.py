@@ -166,8 +166,9 @@ def _bind(address: Address, port: int, options: Options, backlog: int) -> socket
 
 
 def _bind_datagrams(sock: socket.socket, sockaddr: Any, address: Address, options: Options) -> None:
-    from pync.net import multicast
+    from pync.net import bursts, multicast
 
+    bursts.make_room(sock, options)
     group = multicast.is_group(address)
     if group:  # several programs of a machine may hear the same group
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

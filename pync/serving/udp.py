@@ -14,18 +14,16 @@ from pync.errors import NETWORK, OK, UsageFault
 from pync.handlers.stdio import Relay
 from pync.net import wake
 from pync.net.datagram import (
-    LARGEST,
     Datagrams,
     DatagramSink,
     DatagramSource,
     Peer,
-    dial_datagrams,
-    listening_datagrams,
-    unix_datagrams,
 )
 from pync.net.dial import dial_unix, remaining
-from pync.net.endpoint import TTY
+from pync.net.dial_datagrams import dial_datagrams, listening_datagrams, unix_datagrams
+from pync.net.endpoint import PIPE, TTY, PipeEndpoint
 from pync.net.loop import Loop
+from pync.net.packets import PacketSource
 from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
 from pync.options import any_of
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Options for which each datagram counts by itself.
 BORDERS = ("recv_limit", "hex_dump", "rate", "delay", "lines", "stamp", "prefix", "output_dir")
+#: Options for which each read of our input counts by itself, or that change its bytes.
+READS = ("crlf", "hash", "output", "hex_dump", "rate", "delay", "interval", "lines")
 #: Options for which it counts whose datagram it is.
 OF_PEERS = ("stamp", "prefix", "output_dir")
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
@@ -68,7 +68,9 @@ class DatagramRelay(Relay):
         """
         loop = Loop()
         source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
-        sink = DatagramSink(datagrams, self.options.datagram_size or LARGEST)
+        sink = DatagramSink(datagrams, self.options.datagram_size, alone=self.options.rate is not None)
+        if isinstance(self.input, PipeEndpoint) and self.input.kind == PIPE and not any_of(self.options, READS):
+            self.input = PacketSource(self.input, sink)
         down = self.downward(loop, source, [Attribution(self, datagrams)] if any_of(self.options, OF_PEERS) else [])
         up = self.upward(loop, sink)
         self._held_input = up if waiting else None
@@ -81,6 +83,7 @@ class DatagramRelay(Relay):
                 self.console.note("nothing was sent: our input was empty")
         finally:
             loop.close()
+            self.console.dropped(datagrams.dropped())
             source.close()
         return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
 

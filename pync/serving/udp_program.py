@@ -13,17 +13,16 @@ from pync.engine.session import idle_limit
 from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
 from pync.handlers.peer_program import PeerProgram
 from pync.handlers.program import Programs
-from pync.net import wake
+from pync.net import bursts, wake
 from pync.net.datagram import (
     ANCILLARY_SPACE,
     Datagrams,
     DatagramSource,
     Peer,
-    dial_datagrams,
     truncation,
-    unix_datagrams,
 )
 from pync.net.dial import dial_unix, remaining
+from pync.net.dial_datagrams import dial_datagrams, unix_datagrams
 from pync.net.loop import Loop
 from pync.net.pktinfo import answer_from
 from pync.net.resolve import show_host
@@ -235,6 +234,7 @@ def _listen(
         peers.close()
         handlers.restore()
         loop.close()
+        programs.console.dropped(bursts.dropped(listener.sockets))
         listener.close()
     return OK
 
@@ -288,6 +288,7 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
             console.moved(program.sent, program.received, time.monotonic() - began)
     finally:
         loop.close()
+        console.dropped(datagrams.dropped())
         source.close()
     return NETWORK if program.code == OK and (datagrams.refused or datagrams.unsent) else program.code
 

@@ -12,7 +12,7 @@ import time
 
 from pync.engine.session import idle_limit
 from pync.errors import OK, TIMEOUT, Fault, reason
-from pync.net import wake
+from pync.net import bursts, wake
 from pync.net.datagram import ANCILLARY_SPACE
 from pync.net.dial import remaining
 from pync.net.loop import Loop
@@ -304,6 +304,7 @@ def run_udp_service(
             served.stop_when_silent(idle_limit(options))
             loop.run()
         finally:
+            console.dropped(bursts.dropped(listener.sockets))
             listener.close()
     finally:
         handlers.restore()

@@ -79,6 +79,7 @@ def test_both_ends_sum_up_in_one_line_instead_of_words() -> None:
         "connections": 1,
         "sent": 5,
         "received": 0,
+        "dropped": 0,
         "hash": None,
         "error": None,
         "exit": 0,

@@ -7,9 +7,12 @@ right one of several addresses in test_namespaces.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import PATIENCE, plain_pync, pync, run_pync, unused_port
+from tests.running import PATIENCE, plain_pync, pync, run_pync, stop, unused_port
 from tests.sockets import port_of
 
 if TYPE_CHECKING:
@@ -404,3 +407,34 @@ def test_an_answer_to_a_slow_unix_peer_waits_without_spinning(tmp_path: Path) ->
             while received < 100 * 50_000:
                 received += len(sock.recv(1 << 17))
             writer.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.parametrize("mode", [[], ["--discard"], ["-e", "/bin/cat"]], ids=["output", "service", "program"])
+def test_datagrams_that_came_too_fast_are_counted_and_said(mode: list[str]) -> None:
+    with pync("-u", "-l", "-I", "4k", "-v", "--json", *mode, "127.0.0.1", "0") as listener:
+        address = "127.0.0.1", json.loads(listener.wait_for('"bound"').string)["port"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"first", address)
+            listener.wait_for("Connection received")
+            stop(listener, signal.SIGSTOP)
+            os.waitid(os.P_PID, listener.process.pid, os.WSTOPPED)
+            for _ in range(100):
+                sender.sendto(bytes(1000), address)
+        stop(listener, signal.SIGTERM)
+        stop(listener, signal.SIGCONT)
+        assert listener.code() == 143
+        told = [json.loads(line) for line in listener.messages]
+        (warning,) = [each for each in told if "dropped" in each]
+        assert warning["text"] == f"{warning['dropped']} datagrams were dropped because we were too slow"
+        assert 50 < told[-1]["summary"]["dropped"] == warning["dropped"] < 100
+
+
+def test_borders_are_kept_where_they_matter_though_datagrams_came_in_one_call() -> None:
+    with pync("-u", "-l", "--recv-only", "-W", "3", "127.0.0.1", "0") as listener:
+        port = listener.port()
+        code, _, messages = run_pync(
+            "-u", "-q", "0", "--datagram-size", "3", "127.0.0.1", str(port), stdin=b"0123456789"
+        )
+        assert (code, messages) == (0, [])
+        assert listener.finish() == (0, b"012345678")

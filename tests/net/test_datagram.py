@@ -5,9 +5,13 @@ In process and with real sockets of the loopback; the same through the command i
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import random
 import select
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +19,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pync.net.datagram import SPACE, Datagrams, DatagramSink, DatagramSource, Peer, dial_datagrams, listening_datagrams
+from pync.net import bursts
+from pync.net.datagram import SPACE, Datagrams, DatagramSink, DatagramSource, Peer
+from pync.net.dial_datagrams import dial_datagrams, listening_datagrams
+from pync.net.endpoint import PIPE, PipeEndpoint
+from pync.net.listen import listen
+from pync.net.move import MORE, Copy
+from pync.net.packets import PacketSource
 from pync.options import Options
+from pync.wire.address import Target
 from tests.running import PATIENCE, unused_port
 
 if TYPE_CHECKING:
@@ -224,7 +235,7 @@ def test_what_the_system_refuses_to_send_is_reported_and_counted_as_unsent() -> 
         port = server.getsockname()[1]
         reports: list[str] = []
         datagrams = dial_datagrams("127.0.0.1", port, Options(udp=True), reports.append)
-        sink = DatagramSink(datagrams, None)
+        sink = DatagramSink(datagrams, 70_000)
         assert sink.write(bytes(70_000)) == 70_000
         assert sink.write(b"fits") == 4
         assert server.recv(100) == b"fits"
@@ -233,11 +244,85 @@ def test_what_the_system_refuses_to_send_is_reported_and_counted_as_unsent() -> 
         datagrams.close()
 
 
-def test_a_write_is_cut_at_the_largest_size_and_says_so() -> None:
+@pytest.mark.parametrize("refused", [False, True], ids=["in one call", "one by one"])
+def test_a_write_becomes_datagrams_of_the_largest_size(monkeypatch: pytest.MonkeyPatch, refused: bool) -> None:
+    calls: list[int] = []
+
+    def segments(sock: socket.socket, data: memoryview, *rest: Any) -> int:
+        calls.append(len(data))
+        if refused:
+            raise OSError(errno.EIO, "not through this interface")
+        return send_segments(sock, data, *rest)
+
+    send_segments = bursts.send_segments
+    monkeypatch.setattr(bursts, "send_segments", segments)
     with udp() as server:
         datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
-        assert DatagramSink(datagrams, 3).write(b"abcdef") == 3
+        sink, left = DatagramSink(datagrams, 300), memoryview(random.Random(1).randbytes(300 * 70 + 1))
+        whole = bytes(left)
+        while left:
+            left = left[sink.write(left) :]
+        pieces = [server.recv(1000) for _ in range(71)]
+        assert [len(piece) for piece in pieces] == [300] * 70 + [1]
+        assert b"".join(pieces) == whole
+        assert calls == [300 * 64] if refused else [300 * 64, 300 * 6 + 1]
+        assert datagrams.unsent == 0
+        datagrams.close()
+
+
+def test_a_sink_that_is_alone_sends_one_datagram_a_call() -> None:
+    with udp() as server:
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        assert DatagramSink(datagrams, 3, alone=True).write(b"abcdef") == 3
         assert server.recv(100) == b"abc"
+        datagrams.close()
+
+
+def test_what_a_sender_sent_in_one_call_is_read_in_one_where_borders_do_not_matter() -> None:
+    """Nothing is joined for a source that tells datagrams apart."""
+    for many, reads in ((True, [b"0123456789"]), (False, [b"012", b"345", b"678", b"9"])):
+        with udp() as server, udp() as sender:
+            server.setblocking(False)
+            source = DatagramSource(listening_datagrams([server], print, lambda _: None), many=many)
+            sender.connect(server.getsockname())
+            bursts.send_segments(sender, memoryview(b"0123456789"), 3, [])
+            assert [read(source, memoryview(bytearray(SPACE))) for _ in reads] == reads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_what_the_system_threw_away_is_counted_and_the_room_is_what_i_asks_for() -> None:
+    listener = listen(Target("127.0.0.1", [0]), Options(udp=True, listen=True, recv_buffer=4096), 1, print)
+    (server,) = listener.sockets
+    with udp() as sender:
+        sent = sum(sender.sendto(bytes(1000), server.getsockname()) == 1000 for _ in range(100))
+    datagrams = listening_datagrams([server], print, lambda _: None)
+    source, came = DatagramSource(datagrams), 0
+    while source.read_into(memoryview(bytearray(SPACE))) is not None:
+        came += 1
+    assert 0 < came < sent == came + datagrams.dropped()
+    listener.close()
+
+
+@given(st.lists(st.one_of(st.sampled_from([1, 700, 700, 700]), st.integers(1, 4000)), min_size=1, max_size=40))
+def test_each_packet_of_a_pipe_is_a_datagram_however_many_leave_together(sizes: list[int]) -> None:
+    reading, writing = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
+    with udp() as server, open(writing, "wb", buffering=0) as packets:
+        server.setblocking(False)
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        sink = DatagramSink(datagrams, None)
+        source = PacketSource(PipeEndpoint(reading, PIPE), sink)
+        sent: list[bytes] = []
+        for number, size in enumerate(sizes[:15]):  # a pipe has 16 places
+            sent.append(bytes([number]) * size)
+            packets.write(sent[-1])
+        packets.close()
+        copy, came = Copy(source, sink), []
+        while copy.move(1 << 40) == MORE:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    came.append(server.recv(5000))
+        assert came == sent
+        source.close()
         datagrams.close()
 
 

@@ -1,0 +1,94 @@
+"""Opening the sockets of a conversation by datagrams: for each address of a host, a unix path, or a listener's.
+
+What is said through them, and what fails on the way, is `net.datagram`'s.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from pync.errors import reason
+from pync.net import bursts, multicast
+from pync.net.datagram import Datagrams, Peer
+from pync.net.dial import candidates, opener
+from pync.net.race import DialFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pync.net.race import Failure, Opener
+    from pync.net.resolve import Address
+    from pync.options import Options
+
+
+def dial_datagrams(host: str, port: int | str, options: Options, report: Callable[[str], None]) -> Datagrams:
+    """A socket for each address of the host that has a route; nothing is sent yet.
+
+    Raises:
+        Fault: the name does not resolve, or no address can be reached.
+    """
+    addresses = candidates(host, port, options)
+    open_socket = opener(options, addresses)
+    peers: list[Peer] = []
+    failures: list[Failure] = []
+    try:
+        for address in addresses:
+            try:
+                peers.append(_peer_at(address, host, options, open_socket))
+            except OSError as error:
+                failures.append((address, _with_hint(error)))
+    except BaseException:
+        for peer in peers:
+            peer.sock.close()
+        raise
+    if not peers:
+        raise DialFault(host, failures)
+    return Datagrams([peer.sock for peer in peers], peers, report)
+
+
+def _peer_at(address: Address, host: str, options: Options, open_socket: Opener) -> Peer:
+    """The peer at an address of the host; an address that cannot be had leaves no socket behind."""
+    sock = open_socket(address)
+    try:
+        return _aim(sock, address, host, options)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> Peer:
+    """Connect, so that refusals are heard of; but not to a group, whose members answer from their own addresses."""
+    shown = host if host == address.host else f"{host} ({address.host})"
+    name = f"{shown} port {address.port} (udp)"
+    bursts.make_room(sock, options)
+    group = multicast.is_group(address)
+    if group:
+        multicast.send_through(sock, address, options)
+    if options.broadcast or group:
+        return Peer(sock, address.sockaddr, name)
+    sock.connect(address.sockaddr)
+    return Peer(sock, None, name)
+
+
+def _with_hint(error: OSError) -> OSError:
+    if error.errno == errno.EACCES:
+        return OSError(error.errno, f"{reason(error)} (a broadcast address needs -b)")
+    return error
+
+
+def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]) -> Datagrams:
+    """The conversation over a unix datagram socket that is connected to `path`."""
+    return Datagrams([sock], [Peer(sock, None, path)], report)
+
+
+def listening_datagrams(
+    sockets: list[socket.socket],
+    report: Callable[[str], None],
+    on_peer: Callable[[Peer], None],
+    admits: Callable[[Any], bool] | None = None,
+) -> Datagrams:
+    """The conversation of a listener: its peer is whoever sent last, of those whose sockaddr `admits` lets in."""
+    return Datagrams(sockets, [], report, on_peer, admits)
