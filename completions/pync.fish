@@ -67,7 +67,7 @@ complete -c pync -s s -l source -n '__pync_unless ports' -x -d 'local address; w
 complete -c pync -s p -l source-port -n '__pync_unless ports' -x -d 'local port; with -l the port to listen on'
 complete -c pync -s r -l random-ports -n '__pync_unless ports' -d 'take the ports of a range in random order'
 complete -c pync -s b -l broadcast -n '__pync_unless ports' -d 'allow sending to a broadcast address'
-complete -c pync -s N -l shutdown -n '__pync_unless zero ports' -d 'half-close when our input ends (this is the default)'
+complete -c pync -s N -l shutdown -n '__pync_unless zero ports' -d 'half-close as soon as our input ends (by default: nearly always)'
 complete -c pync -l no-shutdown -n '__pync_unless zero ports' -d 'never half-close; leave on the peer\'s end of data, or by -q'
 complete -c pync -s q -l quit-after -n '__pync_unless zero ports' -x -d 'leave TIME after our input ended; negative: wait for ever'
 complete -c pync -s d -l no-stdin -n '__pync_unless zero ports' -d 'do not read standard input'

@@ -239,10 +239,12 @@ class Options:
     # --- End of data
     shutdown: bool = row(
         "N",
-        "half-close when our input ends (this is the default)",
+        "half-close as soon as our input ends (by default: nearly always)",
         group=END,
         excludes=("no_shutdown",),
         ncat="",
+        detail="By default our side stays open until an HTTP/1 request is answered, and in a listener whose input "
+        "is empty, until the peer has ended. With -d or --recv-only it is closed at the start.",
     )
     no_shutdown: bool = row("", "never half-close; leave on the peer's end of data, or by -q", group=END)
     quit_after: float | None = row(

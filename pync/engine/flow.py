@@ -113,7 +113,7 @@ class Flow:
     def show(self, stage: Stage) -> None:
         """From now on this stage sees first what comes; it must not change it."""
         self._stages.insert(0, stage)
-        if not isinstance(self._mover, Copy):
+        if self.running and not isinstance(self._mover, Copy):
             self._take_over()
 
     def stop(self) -> None:

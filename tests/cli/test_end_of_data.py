@@ -367,6 +367,13 @@ def test_two_that_wait_for_each_others_end_say_so() -> None:
                 process.wait_for(r"^Waiting for .* to end; ours is held back: we have nothing to send \(-N sends it")
 
 
+def test_what_waits_for_an_answer_says_so(server: socket.socket) -> None:
+    with running(sys.executable, "-c", SOON, "-v", "127.0.0.1", port_of(server)) as client, accepted(server):
+        client.stdin.write(b"GET / HTTP/1.0\r\n\r\n")
+        client.stdin.close()
+        client.wait_for(r"^Waiting for the answer to an HTTP request; our end is held back \(-N sends it at once\)$")
+
+
 def test_a_listener_that_had_something_to_say_half_closes_after_it() -> None:
     with pync("-l", "127.0.0.1", "0") as listener, connected(listener) as peer:
         listener.stdin.write(b"hello")

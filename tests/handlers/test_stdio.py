@@ -10,12 +10,13 @@ import os
 import pty
 import signal
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pync.console import Console
-from pync.handlers.stdio import Relay
+from pync.handlers.stdio import Peer, Relay
 from pync.net.endpoint import SocketEndpoint
 from pync.net.loop import Loop
 from pync.net.move import Copy, Sendfile, Splice, SpliceThrough
@@ -148,6 +149,28 @@ def test_a_meter_takes_nothing_from_the_kernel_but_what_goes_to_a_terminal(
         assert type(down._mover) is mover
         assert up is not None
         assert type(up._mover) is Sendfile
+    finally:
+        down.stop()
+        loop.close()
+        relay.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has no splice")
+@pytest.mark.parametrize(("content", "movers"), [(b"data", (Sendfile, Splice)), (b"GET / HTTP/1.1\r\n", (Copy, Copy))])
+def test_a_request_is_looked_at_and_all_else_is_left_to_the_kernel(
+    place: Place, content: bytes, movers: tuple[type[object], type[object]]
+) -> None:
+    relay, _, _, _, _ = followed(place.file(content), place.pipe()[1])
+    loop = Loop()
+    peer = Peer(place.ours)
+    down = relay.downward(loop, peer, [])
+    up = relay.upward(loop, peer, partial(relay._watch_for_request, loop, peer, down))
+    assert up is not None
+    try:
+        down.start(lambda _: None)
+        up.start(lambda _: None)
+        assert (type(up._mover), type(down._mover)) == movers
+        assert (peer.answer is None) == (content == b"data")
     finally:
         down.stop()
         loop.close()
