@@ -61,7 +61,7 @@ def progress() -> list[tuple[str, Text]]:
         with (terminal.directory / "backup.tar").open("wb") as file:
             file.truncate(120 << 20)
         port = server.getsockname()[1]
-        terminal.type(f"pync --progress --rate 24M localhost {port} < backup.tar")
+        terminal.type(f"pync --progress --rate 12M localhost {port} < backup.tar")
         connection, _ = server.accept()
         with connection:
             while not re.search(r"6\d%", terminal.screen()):

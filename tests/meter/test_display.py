@@ -151,7 +151,7 @@ def test_lines_come_at_their_interval_and_are_lines(outlet: Outlet) -> None:
     lines.close()
     assert outlet.taken.decode().splitlines() == [
         "sent 500 of 1000 bytes (50 %), received 0 bytes in 1.00 s (500 B/s), 0:01 left",
-        "sent 1000 of 1000 bytes (100 %), received 0 bytes in 2.00 s (333 B/s)",
+        "sent 1000 of 1000 bytes (100 %), received 0 bytes in 5.00 s (333 B/s)",
     ]
     assert outlet.closed
     assert lines.stages() == []
@@ -221,7 +221,7 @@ def test_the_whole_is_a_full_bar_and_stays(terminal: Outlet) -> None:
     bar = loaded(Bar(terminal, "utf-8"))
     terminal.taken = b""
     bar.last(WHOLE)
-    assert re.fullmatch(r"\r100%  ━+  sent +1\.0 kB of 1\.0 kB +333 B/s  0:02\x1b\[K\r\n\x1b\[J", plain(terminal.taken))
+    assert re.fullmatch(r"\r100%  ━+  sent +1\.0 kB of 1\.0 kB +333 B/s  0:05\x1b\[K\r\n\x1b\[J", plain(terminal.taken))
 
 
 def test_without_colours_there_are_none(terminal: Outlet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,7 +249,7 @@ def test_without_rich_the_line_stays_plain(terminal: Outlet, monkeypatch: pytest
     assert loading is not None
     loading.join()
     bar.last(WHOLE)
-    line = f"\r100%  {'━' * 30}  sent   1.0 kB of 1.0 kB     333 B/s  0:02\x1b[K\r\n"
+    line = f"\r100%  {'━' * 30}  sent   1.0 kB of 1.0 kB     333 B/s  0:05\x1b[K\r\n"
     assert line.encode() in terminal.taken
 
 
