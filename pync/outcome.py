@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 #: What a message of --json can be: the man page has each with its facts.
 EVENTS = (
-    "listening", "bound", "connected", "refused", "closed", "progress", "message", "warning", "error",
+    "listening", "bound", "connected", "refused", "closed", "request", "progress", "message", "warning", "error",
     "listener", "summary",
 )  # fmt: skip
 

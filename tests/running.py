@@ -96,7 +96,7 @@ class Running:
 
     def port(self) -> int:
         """The number that a listener on port 0 has got."""
-        return int(self.wait_for(r"(?:Listening|Bound) on \S+ (\d+)$")[1])
+        return int(self.wait_for(r"(?:Listening|Bound) on \S+ (\d+)(?:$|\"})")[1])
 
     def read(self, count: int) -> bytes:
         """Exactly so many bytes of stdout, or all there are before its end."""

@@ -81,7 +81,7 @@ def test_the_json_has_the_documented_shape_on_one_line() -> None:
             "sent": 0,
             "received": 0,
         }
-        assert 0 < seconds < PATIENCE
+        assert 0 <= seconds < PATIENCE
 
 
 def test_after_a_thousand_clients_of_every_kind_the_numbers_are_exact() -> None:

@@ -342,7 +342,7 @@ def test_json_has_the_counts_too() -> None:
     with serving("--json", "-u", "--hello", "-W", "1") as (listener, port), udp_client() as sock:
         assert ask(sock, b"x", "127.0.0.1", port) == b"Hello, x!"
         assert listener.code() == 0
-    counts = json.loads(listener.messages[-1])["listener"]
+    counts = json.loads(listener.messages[-2])["listener"]
     assert (counts["sent"], counts["received"], counts["datagrams"]) == (9, 1, {"received": 1, "sent": 1})
 
 

@@ -185,7 +185,7 @@ def test_the_counts_of_all_are_one_and_exact() -> None:
             assert counts["sent"] == counts["received"] == 5050 + 4
         stop(listener)
         assert listener.code() == 143
-        last = json.loads(listener.messages[-1])["listener"]
+        last = json.loads(listener.messages[-2])["listener"]
         assert (last["connections"]["now"], last["connections"]["total"]) == (0, 101)
         assert last["sent"] == last["received"] == 5054
 
@@ -230,7 +230,7 @@ def test_the_limit_of_clients_is_one_for_all() -> None:
         assert 1 <= served <= 2
         stop(listener)
         assert listener.code() == 143
-    counts = json.loads(listener.messages[-1])["listener"]
+    counts = json.loads(listener.messages[-2])["listener"]
     assert counts["refused"]["limit"] == 12 - served
 
 
