@@ -9,7 +9,7 @@ _pync_read() {
     option='' before=''
     case $1 in
         --*=*) option=${1%%=*} before=${1%%=*}= ;;
-        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --output-dir | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --max-conns | --allow | --deny | --allowfile | --denyfile | --backlog | --workers | --loop | --exec | --sh-exec | --http-root | --wait | --retry | --parallel | --watch | --pid | --name | --size) option=$1 ;;
+        --source | --source-port | --quit-after | --recv-limit | --timeout | --connect-timeout | --idle-timeout | --total-timeout | --interval | --delay | --rate | --datagram-size | --output | --hex-dump | --output-dir | --hash | --recv-buffer | --send-buffer | --tos | --ttl | --min-ttl | --keepalive-times | --interface | --port-file | --max-conns | --allow | --deny | --allowfile | --denyfile | --backlog | --workers | --loop | --exec | --sh-exec | --http-root | --max-upload | --auth | --wait | --retry | --parallel | --watch | --pid | --name | --size) option=$1 ;;
         --unix | --unixsock) paths=1 ;;
         --zero) mode=zero ;;
         --ports) mode=ports ;;
@@ -68,7 +68,7 @@ _pync_value() {
         -e | --exec) _pync_commands "$2" "$3" ;;
         -c | --sh-exec) _pync_commands "$2" "$3" ;;
         --http-root) _pync_files "$2" -d "$3" ;;
-        --help) _pync_offer "$2" -W 'mode address end-of-data time data socket listen run service probe see all' -- "$3" ;;
+        --help) _pync_offer "$2" -W 'mode address end-of-data time data socket listen run service http probe see all' -- "$3" ;;
     esac
 }
 
@@ -77,7 +77,7 @@ _pync_options() {
     case $mode in
         zero) _pync_offer '' -W '-u --udp -U --unix --unixsock -z --zero -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -w --timeout --connect-timeout --total-timeout -i --interval -T --tos -M --ttl -m --min-ttl --interface --wait --until-closed --parallel --banner --json -v --verbose --version -h --help' -- "$1" ;;
         ports) _pync_offer '' -W '-u --udp -U --unix --unixsock --ports -4 --ipv4 -6 --ipv6 -n --nodns --watch --all --pid --name --json -v --verbose --version -h --help' -- "$1" ;;
-        *) _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --stamp --prefix --output-dir --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --wait --until-closed --retry --parallel --banner --watch --all --pid --name --progress --size --json -v --verbose --version -h --help' -- "$1" ;;
+        *) _pync_offer '' -W '-l --listen -k --keep-open -u --udp -U --unix --unixsock -z --zero --ports -4 --ipv4 -6 --ipv6 -n --nodns -s --source -p --source-port -r --random-ports -b --broadcast -N --shutdown --no-shutdown -q --quit-after -d --no-stdin --send-only --recv-only -W --recv-limit -w --timeout --connect-timeout --idle-timeout --total-timeout -i --interval --delay --rate -C --crlf -t --telnet --lines --datagram-size -o --output --hex-dump --append-output --stamp --prefix --output-dir --hash -I --recv-buffer -O --send-buffer -T --tos -M --ttl -m --min-ttl -D --debug-socket --keepalive --keepalive-times --interface --port-file --max-conns --allow --deny --allowfile --denyfile --backlog --reuse-port --workers --loop -e --exec -c --sh-exec --echo --hello --discard --chargen --daytime --time --upper --http --http-root --http-upload --overwrite --max-upload --auth --wait --until-closed --retry --parallel --banner --watch --all --pid --name --progress --size --json -v --verbose --version -h --help' -- "$1" ;;
     esac
 }
 

@@ -6,7 +6,7 @@ function __pync_wanted
     set -l asked $argv[1]
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ all pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ http-upload overwrite max-upload=+ auth=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ all pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
     or return
     if test "$asked" = -m
         set -q _flag_zero; and echo zero; and return
@@ -122,6 +122,10 @@ complete -c pync -l time -n '__pync_unless zero ports' -d 'tell the time as the 
 complete -c pync -l upper -n '__pync_unless zero ports' -d 'send back the text in capitals'
 complete -c pync -l http -n '__pync_unless zero ports' -d 'serve the files of the current directory to browsers'
 complete -c pync -l http-root -n '__pync_unless zero ports' -x -a '(__pync_directories)' -d 'the same, with the files of DIR'
+complete -c pync -l http-upload -n '__pync_unless zero ports' -d 'let clients of --http send files: a form in the listing, or curl -T FILE'
+complete -c pync -l overwrite -n '__pync_unless zero ports' -d 'with --http-upload: replace files of the same name'
+complete -c pync -l max-upload -n '__pync_unless zero ports' -x -d 'with --http-upload: take files of at most SIZE bytes'
+complete -c pync -l auth -n '__pync_unless zero ports' -x -d 'with --http: ask for name and password, USER:PASS'
 complete -c pync -l wait -n '__pync_unless ports' -x -d 'keep trying until it answers, or TIME is over'
 complete -c pync -l until-closed -n '__pync_unless ports' -d 'with --wait: until nothing answers any more; no data is exchanged'
 complete -c pync -l retry -n '__pync_unless zero ports' -x -d 'connect again up to N times, after 1 s, 2 s, 4 s, ... at most 30 s'
@@ -136,4 +140,4 @@ complete -c pync -l size -n '__pync_unless zero ports' -x -d 'with --progress: h
 complete -c pync -l json -d 'results as JSON: -z and --ports on stdout, messages and a summary on stderr'
 complete -c pync -s v -l verbose -d 'say on stderr what happens'
 complete -c pync -l version -d 'show the version and exit'
-complete -c pync -s h -l help -x -a 'mode address end-of-data time data socket listen run service probe see all' -d 'show the most used options, all of a group, or all'
+complete -c pync -s h -l help -x -a 'mode address end-of-data time data socket listen run service http probe see all' -d 'show the most used options, all of a group, or all'

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, RUN, SERVICE, PROBE, SEE = GROUPS = (
+MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, RUN, SERVICE, HTTP, PROBE, SEE = GROUPS = (
     "Mode",
     "Address",
     "End of data",
@@ -35,6 +35,7 @@ MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, RUN, SERVICE, PROBE, SEE = GROUP
     "Listen",
     "Run",
     "Service",
+    "Http",
     "Probe",
     "See",
 )
@@ -522,6 +523,34 @@ class Options:
         kind=DIRECTORY,
         needs=("listen",),
         excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
+    )
+    # --- Http
+    http_upload: bool = row(
+        "",
+        "let clients of --http send files: a form in the listing, or curl -T FILE",
+        group=HTTP,
+        needs=("http", "http_root"),
+        detail="A file appears when it is whole, and never over another one. `curl -T FILE http://HOST/DIR/` sends one "
+        "too. Names that begin with a dot are refused, and so is what a page of another site tells a browser to send. "
+        "Whoever can connect can write: think of --auth.",
+    )
+    overwrite: bool = row("", "with --http-upload: replace files of the same name", group=HTTP, needs=("http_upload",))
+    max_upload: int | None = row(
+        "",
+        "with --http-upload: take files of at most SIZE bytes",
+        group=HTTP,
+        kind=SIZE,
+        needs=("http_upload",),
+        detail="The default is what leaves 5 % of the file system free.",
+    )
+    auth: str | None = row(
+        "",
+        "with --http: ask for name and password, USER:PASS",
+        group=HTTP,
+        kind=TEXT,
+        needs=("http", "http_root"),
+        detail="HTTP's Basic scheme, which whoever listens on the wire can read. The environment variable `PYNC_AUTH` "
+        "says the same, and other users of this machine do not see it.",
     )
     # --- Probe
     wait: float | None = row(

@@ -89,6 +89,7 @@ DOCUMENTED = {
     "Service": [
         "--echo", "--hello", "--discard", "--chargen", "--daytime", "--time", "--upper", "--http", "--http-root",
     ],
+    "Http": ["--http-upload", "--overwrite", "--max-upload", "--auth"],
     "Probe": ["--wait", "--until-closed", "--retry", "--parallel", "--banner"],
     "See": [
         "--watch", "--pid", "--name", "--progress", "--size", "--json", "-v --verbose", "--version", "-h --help",
@@ -98,6 +99,12 @@ DOCUMENTED = {
 CELLS_NEEDS = [opt for opt in TABLE if opt.needs]
 CELLS_EXCLUDES = [(opt, ROWS[other]) for opt in TABLE for other in opt.excludes]
 WITHOUT_ACTIONS = [opt for opt in TABLE if opt.kind is not ACTION]
+
+
+def needed(opt: Opt) -> list[Opt]:
+    """What the option needs, what that needs, and so on, where there is a choice the first."""
+    found = [ROWS[need] for need in opt.needs[:1]]
+    return [*found, *(further for row in found for further in needed(row))]
 
 
 def sample(opt: Opt) -> Any:
@@ -242,13 +249,13 @@ def test_an_option_without_what_it_needs_is_refused_in_one_shape(opt: Opt) -> No
 
 @pytest.mark.parametrize("pair", [(opt, ROWS[need]) for opt in CELLS_NEEDS for need in opt.needs], ids=names)
 def test_any_one_of_what_an_option_needs_will_do(pair: tuple[Opt, Opt]) -> None:
-    check(options_with(*pair))
+    check(options_with(*pair, *needed(pair[1])))
 
 
 @pytest.mark.parametrize("pair", CELLS_EXCLUDES, ids=names)
 def test_an_option_with_what_it_excludes_is_refused_in_one_shape(pair: tuple[Opt, Opt]) -> None:
     rows = {opt.attribute: opt for opt in pair}
-    rows |= {opt.needs[0]: ROWS[opt.needs[0]] for opt in pair if opt.needs}
+    rows |= {need.attribute: need for opt in pair for need in needed(opt)}
     text = fault(options_with(*rows.values()))
     first, second = (label(opt) for opt in pair)
     assert text in (f"{first} does not go with {second}", f"{second} does not go with {first}")
@@ -256,7 +263,7 @@ def test_an_option_with_what_it_excludes_is_refused_in_one_shape(pair: tuple[Opt
 
 @pytest.mark.parametrize("opt", WITHOUT_ACTIONS, ids=names)
 def test_an_option_with_what_it_needs_and_nothing_else_is_accepted(opt: Opt) -> None:
-    check(options_with(opt, *(ROWS[need] for need in opt.needs[:1])))
+    check(options_with(opt, *needed(opt)))
 
 
 def test_a_list_of_excluded_rows_may_hold_the_row_itself() -> None:

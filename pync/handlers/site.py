@@ -128,6 +128,22 @@ class Site:
         except OSError as error:
             raise _refusal(error) from None
 
+    def open_folder(self, names: Sequence[bytes], name: bytes) -> int:
+        """A descriptor of the folder at the path of these names, in which there may be something called `name`.
+
+        Raises:
+            Refusal: there is no such folder that may be had, or the name is one that is not served.
+        """
+        if not all(_is_served(part) for part in (*names, name)):
+            raise Refusal(NOT_FOUND)
+        try:
+            with _Walk(self._root, self._names) as walk:
+                if walk.go(names) is not None:
+                    raise Refusal(NOT_FOUND)
+                return os.open(b".", _LISTED, dir_fd=walk.folder)
+        except OSError as error:
+            raise _refusal(error) from None
+
     def _find(self, names: Sequence[bytes], folder: bool) -> SiteFile | Listing | None:
         if not folder:
             return self._file(names)

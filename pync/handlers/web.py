@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from pync.engine.conversation import OnEnd
     from pync.handlers.site import Site
+    from pync.handlers.uploads import Store
     from pync.net.loop import Reactor
     from pync.options import Options
     from pync.wire.http.answers import Access
     from pync.wire.http.pages import Connected
+    from pync.wire.http.uploads import BasicAuth
 
     #: Is told of each request: the client's sockaddr, None where it has none, and what became of the request.
     Log = Callable[[Any, Access], object]
@@ -65,13 +67,15 @@ class Web:
         site: Site,
         clients: Callable[[], Collection[object]],
         log: Log | None = None,
+        store: Store | None = None,
+        auth: BasicAuth | None = None,
     ) -> None:
         self._loop = loop
         self._site = site
         self._log = log
         self._idle = idle_limit(options)
         self._turns = Turns(loop)
-        self._make = http_service(site, time.time, Guests(loop, clients))
+        self._make = http_service(site, time.time, Guests(loop, clients), store, auth)
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
         peer = _peer(sock)

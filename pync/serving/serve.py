@@ -6,11 +6,12 @@ put together, and the signals are heard.
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from functools import partial
 
-from pync.errors import TERMINATED
+from pync.errors import TERMINATED, UsageFault
 from pync.handlers.hub import Hub
 from pync.handlers.talk import Talk
 from pync.net import wake
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pync.options import Options
     from pync.serving.server import Admits, Client, OnEnd
     from pync.wire.address import Target
+    from pync.wire.http.uploads import BasicAuth
 
     class Offer(Protocol):
         """What is done for every client, and what they share; `blind` where bytes pass by uncounted."""
@@ -146,12 +148,7 @@ def offering(options: Options, console: Console) -> MakeOffer:
     """
     loop_maker(options.loop)
     if options.http or options.http_root is not None:
-        from pync.handlers.access import access_log
-        from pync.handlers.site import Site
-        from pync.handlers.web import Web
-
-        site, log = Site(options.http_root or "."), access_log(options, console)
-        return lambda server: Web(server.loop, options, site, lambda: server.clients, log)
+        return _web(options, console)
     if any_of(options, PROGRAMS):
         return _programs(options, console)
     make = service(options, time.time)
@@ -165,6 +162,34 @@ def offering(options: Options, console: Console) -> MakeOffer:
 
         files = ClientFiles(options.output_dir)
     return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault), files)
+
+
+def _web(options: Options, console: Console) -> MakeOffer:
+    from pync.handlers.access import access_log
+    from pync.handlers.site import Site
+    from pync.handlers.uploads import Store
+    from pync.handlers.web import Web
+
+    auth = _auth(options)
+    site, log = Site(options.http_root or "."), access_log(options, console)
+    store = Store(site, overwrite=options.overwrite, most=options.max_upload) if options.http_upload else None
+    return lambda server: Web(server.loop, options, site, lambda: server.clients, log, store, auth)
+
+
+def _auth(options: Options) -> BasicAuth | None:
+    """Whom --auth, or else PYNC_AUTH, lets in; None for everybody.
+
+    Raises:
+        UsageFault: there is no colon in it.
+    """
+    credentials = os.environ.get("PYNC_AUTH") if options.auth is None else options.auth
+    if credentials is None:
+        return None
+    if ":" not in credentials:
+        raise UsageFault("--auth (or PYNC_AUTH) needs USER:PASS")
+    from pync.wire.http.uploads import BasicAuth
+
+    return BasicAuth(credentials)
 
 
 def _programs(options: Options, console: Console) -> MakeOffer:

@@ -406,7 +406,7 @@ def type_bash(here: Path, environment: dict[str, str], tmp_path: Path) -> Iterat
         ("pync -l 80 -v < oth\t -T lowd\t", ["-l", "80", "-v", "-T", "lowdelay"]),
         ("pync --no-st\talp\t 80", ["--no-stdin", "alpha.example", "80"]),
         ("pync -U on\t", ["-U", "one file"]),
-        ("pync -l --http-\t/usr/bi\t", ["-l", "--http-root", "/usr/bin/"]),
+        ("pync -l --http-r\t/usr/bi\t", ["-l", "--http-root", "/usr/bin/"]),
         ("pync -l -e zz-\t 80", ["-l", "-e", "zz-pync-handler", "80"]),
         ("pync -l --exec=zz-\t 80", ["-l", "--exec=zz-pync-handler", "80"]),
         ("pync -l -ezz-\t 80", ["-l", "-ezz-pync-handler", "80"]),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running import PATIENCE, Running, peer, pync, running
+from tests.running import PATIENCE, Running, eventually, peer, pync, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,3 +166,51 @@ def test_a_file_that_has_not_changed_is_not_sent_again(browser: Browser, address
         # Resource Timing 2, 4.5: a head counts as 300 bytes; of what is known already only a head comes.
         assert (entry["transferSize"] > 300) == sent
         assert entry["decodedBodySize"] > 0
+
+
+#: Puts a file of so many bytes into the form, as a person does who chooses it.
+CHOOSE = """(() => {
+  const chosen = new DataTransfer(), input = document.getElementById("files");
+  chosen.items.add(new File(Array(%d).fill(new Uint8Array(1 << 20)), %s));
+  input.files = chosen.files;
+  input.dispatchEvent(new Event("change"));
+})()"""
+#: Keeps what the bar shows.
+WATCH = """(() => {
+  window.seen = [];
+  new MutationObserver(() => {
+    const bar = document.querySelector("progress");
+    if (bar && bar.value > 0 && bar.value < 1) window.seen.push(bar.value);
+  }).observe(document.getElementById("sending"), {subtree: true, childList: true, characterData: true});
+})()"""
+
+
+@pytest.mark.slow
+def test_files_are_sent_with_progress_and_one_that_is_cancelled_leaves_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    words = ["--http-root", str(tmp_path), "--http-upload", "--auth", "me:secret"]
+    with pync("-l", "-k", "127.0.0.1", "0", *words) as server:
+        address = f"127.0.0.1:{server.port()}"
+        browser.open(f"http://me:secret@{address}/")
+        browser.run(WATCH)
+        browser.run(CHOOSE % (200, '"a large & \\"strange\\" one?.bin"'))
+        browser.run("document.querySelector('progress').parentNode.id = 'first'")
+        eventually(lambda: browser.run("window.seen.length > 2 && window.seen.at(-1) > 0.1"), "progress is shown")
+        browser.run("document.querySelector('#first button').click()")
+        eventually(lambda: "cancelled" in browser.run("document.getElementById('first').innerText"), "told so")
+        eventually(lambda: not list(tmp_path.iterdir()), "nothing is left")
+        browser.open(f"http://{address}/")
+        browser.run(CHOOSE % (200, '"a large & \\"strange\\" one?.bin"'))
+        eventually(lambda: browser.run("document.links.length") == 1, "the listing has it")
+        [stored] = tmp_path.iterdir()
+        assert stored.name == 'a large & "strange" one?.bin'
+        assert stored.stat().st_size == 200 << 20
+        browser.run(CHOOSE % (1, '"a large & \\"strange\\" one?.bin"'))
+        eventually(lambda: "Conflict" in browser.run("document.getElementById('sending').innerText"), "refused")
+        # Dropped on the page, and from another site.
+        browser.run(CHOOSE.replace('input.files = chosen.files;', "").replace(
+            'input.dispatchEvent(new Event("change"))',
+            'document.dispatchEvent(new DragEvent("drop", {dataTransfer: chosen}))',
+        ) % (0, '"dropped"'))  # fmt: skip
+        eventually((tmp_path / "dropped").exists, "what was dropped is stored")

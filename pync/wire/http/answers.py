@@ -12,6 +12,7 @@ import errno
 from pync.wire.http.conditions import FAILED, NOT_MODIFIED, OK, PARTIAL, UNSATISFIABLE, http_date, wanted
 from pync.wire.http.pages import POLICY, REASONS, ROWS, Listing, Refusal, error_page, listing_pieces, quote
 from pync.wire.http.requests import KNOWN, SERVED
+from pync.wire.http.uploads import check_origin, target_names
 from pync.wire.services import FilePiece
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pync.wire.http.conditions import Wanted
     from pync.wire.http.pages import Guests
     from pync.wire.http.requests import Request
+    from pync.wire.http.uploads import BasicAuth, Store, Upload
 
     class OpenFile(Protocol):
         """A file that is open for reading. `modified` is in whole seconds, `tag` an entity-tag in quotes."""
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 #: Up to here a file is read and goes out in one piece with its head; above, sendfile saves the copy.
 SMALL = 64 << 10
 
+PUT = b"PUT"
+CREATED = 201
 MOVED, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 301, 405, 501, 503
 
 #: Status line, date, connection, fields, length. A browser takes a type as it is said (WHATWG Fetch, 3.6).
@@ -55,11 +59,21 @@ HEAD = b"%sServer: pync\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n%s%s%s
 STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") for status, (reason, _) in REASONS.items()}
 CLOSE, STAY = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
 CHUNKED, LAST_CHUNK = b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"
-ALLOW = b"Allow: GET, HEAD\r\n"
-PAGE_FIELDS = (
-    b"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
-    b"Content-Security-Policy: %s\r\nReferrer-Policy: no-referrer\r\n" % POLICY.encode("ascii")
-)
+#: Types in which a script can stand. Where anybody may put such a file, it has an origin of its own (CSP 3, 6.4.3.2):
+#: what it sends to us is another site's, and refused.
+SCRIPTED = (b"text/html", b"image/svg+xml", b"application/xhtml+xml", b"text/xml", b"application/xml")
+SANDBOX = b"Content-Security-Policy: sandbox allow-scripts allow-forms allow-popups\r\n"
+ALLOW, ALLOW_PUT = b"Allow: GET, HEAD\r\n", b"Allow: GET, HEAD, PUT\r\n"
+
+
+def _page_fields(policy: str) -> bytes:
+    return (
+        b"Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
+        b"Content-Security-Policy: %s\r\nReferrer-Policy: no-referrer\r\n" % policy.encode("ascii")
+    )
+
+
+PAGE_FIELDS = _page_fields(POLICY)
 #: no-cache: a browser may keep the file and asks each time whether it still is the same.
 VALIDATORS = b"Cache-Control: no-cache\r\nETag: %s\r\nLast-Modified: %s\r\n"
 CONTENT = b"Content-Type: %s\r\nAccept-Ranges: bytes\r\n%s"
@@ -105,8 +119,25 @@ class Answer:
 class Responder:
     """Answers requests from a site; one serves all connections."""
 
-    def __init__(self, site: Site, clock: Callable[[], float], guests: Guests) -> None:
+    def __init__(
+        self,
+        site: Site,
+        clock: Callable[[], float],
+        guests: Guests,
+        store: Store | None = None,
+        auth: BasicAuth | None = None,
+    ) -> None:
         self._site = site
+        self._store = store
+        self._auth = auth
+        self._allow = ALLOW if store is None else ALLOW_PUT
+        self._listing_fields, self._form = PAGE_FIELDS, ""
+        self.takes: tuple[bytes, ...] = ()
+        if store is not None:
+            from pync.wire.http.form import FORM, FORM_POLICY
+
+            self._listing_fields, self._form = _page_fields(FORM_POLICY), FORM
+            self.takes = (PUT,)
         self._clock = clock
         self._guests = guests
         self._second = -1
@@ -123,14 +154,28 @@ class Responder:
         try:
             return self._answer(request, local)
         except Refusal as refusal:
-            return self._refused(request, refusal)
+            return self.refused(request, refusal)
 
-    def _refused(self, request: Request, refusal: Refusal) -> Answer:
+    def take(self, request: Request) -> Upload:
+        """Where the body of a request goes. Raises Refusal."""
+        assert self._store is not None
+        if self._auth is not None:
+            self._auth.check(request)
+        check_origin(request)
+        return self._store.begin(target_names(request), request.length)
+
+    def stored(self, request: Request) -> Answer:
+        """The answer when all of it is there."""
+        return self._whole(request, CREATED, PAGE_FIELDS, b"")
+
+    def refused(self, request: Request, refusal: Refusal) -> Answer:
         return self._whole(request, refusal.status, PAGE_FIELDS + refusal.fields, error_page(refusal.status))
 
     def _answer(self, request: Request, local: bool) -> Answer:
+        if self._auth is not None:
+            self._auth.check(request)
         if request.method not in SERVED:
-            raise Refusal(NOT_ALLOWED if request.method in KNOWN else NOT_IMPLEMENTED, ALLOW)
+            raise Refusal(NOT_ALLOWED if request.method in KNOWN else NOT_IMPLEMENTED, self._allow)
         names, folder = request.segments, not request.segments[-1]
         if folder:
             names = names[:-1]
@@ -140,7 +185,7 @@ class Responder:
         if not isinstance(found, Listing):
             return self._of_file(request, found)
         access = Access(request.line, OK)
-        page = listing_pieces(names, found, () if names else self._guests, name_guests=local)
+        page = listing_pieces(names, found, () if names else self._guests, name_guests=local, form=self._form)
         return Answer(b"", access, found, page=self._listed(request, found, page, access))
 
     def _listed(self, request: Request, listing: Listing, page: Iterator[bytes], access: Access) -> Iterator[bytes]:
@@ -154,12 +199,12 @@ class Responder:
                 listing.read_on()
                 yield b""
         except Refusal as refusal:
-            refused = self._refused(request, refusal)
+            refused = self.refused(request, refusal)
             access.status, access.size = refusal.status, refused.access.size
             yield refused.said
             return
         if listing.count + len(self._guests) <= ROWS:
-            whole = self._whole(request, OK, PAGE_FIELDS, b"".join(page))
+            whole = self._whole(request, OK, self._listing_fields, b"".join(page))
             access.size = whole.access.size
             yield whole.said
             return
@@ -169,7 +214,7 @@ class Responder:
         """A page whose length is not known yet: in chunks, or to a client of HTTP/1.0 until the end of data."""
         request.keep_alive = request.keep_alive and not request.http10
         coding = b"" if request.http10 else CHUNKED
-        yield self._head(OK, _connection(request), PAGE_FIELDS + coding, None)
+        yield self._head(OK, _connection(request), self._listing_fields + coding, None)
         if request.method == b"HEAD":
             return
         for piece in page:
@@ -186,7 +231,10 @@ class Responder:
             now = self._clock()
             want = _checked(wanted(request.headers, file.tag, file.modified, file.size, now), file.size)
             length = None if want.status == NOT_MODIFIED else want.count
-            head = self._head(want.status, _connection(request), _file_fields(file, want, now), length)
+            fields = _file_fields(file, want, now)
+            if self._store is not None and file.type.partition(b";")[0] in SCRIPTED:
+                fields += SANDBOX
+            head = self._head(want.status, _connection(request), fields, length)
             if request.method == b"HEAD" or not want.count:
                 return Answer(head, Access(request.line, want.status))
             access = Access(request.line, want.status, want.count)

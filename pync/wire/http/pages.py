@@ -29,11 +29,14 @@ REASONS = {
     200: ("OK", ""),
     206: ("Partial Content", ""),
     301: ("Moved Permanently", "This folder's address ends with a slash."),
+    201: ("Created", ""),
     304: ("Not Modified", ""),
     400: ("Bad Request", "The request is not valid HTTP/1.1."),
-    403: ("Forbidden", "This may not be read."),
+    401: ("Unauthorized", "Name and password are asked for here."),
+    403: ("Forbidden", "This may not be done."),
     404: ("Not Found", "Nothing is served under this address."),
     405: ("Method Not Allowed", "Files can be fetched here, with GET and HEAD; nothing else."),
+    409: ("Conflict", "Something of this name is there already, and it is not replaced."),
     408: ("Request Timeout", "The request did not arrive in time."),
     412: ("Precondition Failed", "The file is no longer the one that was asked for."),
     413: ("Content Too Large", "The request carries more data than is taken here."),
@@ -44,6 +47,7 @@ REASONS = {
     500: ("Internal Server Error", "The file could not be read."),
     501: ("Not Implemented", "This kind of request is not understood."),
     503: ("Service Unavailable", "Busy, or the file is being changed. Try again in a moment."),
+    507: ("Insufficient Storage", "There is no room for this file."),
     505: ("HTTP Version Not Supported", "HTTP/1.0 and HTTP/1.1 are spoken here."),
 }
 
@@ -162,14 +166,14 @@ def error_page(status: int) -> bytes:
 
 
 def listing_pieces(
-    path: Sequence[bytes], listing: Listing, guests: Guests = (), *, name_guests: bool = True
+    path: Sequence[bytes], listing: Listing, guests: Guests = (), *, name_guests: bool = True, form: str = ""
 ) -> Iterator[bytes]:
     """The page of the folder at `path` (its segments below the root), in pieces of which none is kept here.
 
     With who is connected, where there are `guests`; only how many without `name_guests`.
     """
     title = "".join(["/", *(f"{show_name(segment)}/" for segment in path)])
-    yield _encoded([_beginning(title), _TABLE, _UP if path else ""])
+    yield _encoded([_beginning(title), form, _TABLE, _UP if path else ""])
     for part in range(len(listing.parts)):
         yield listing.rows(part)
     yield _encoded(

@@ -40,9 +40,9 @@ class Request:
     request line.
     """
 
-    __slots__ = ("headers", "http10", "keep_alive", "line", "method", "query", "segments")
+    __slots__ = ("headers", "http10", "keep_alive", "length", "line", "method", "query", "segments")
 
-    def __init__(self, parsed: h11.Request) -> None:
+    def __init__(self, parsed: h11.Request, served: Sequence[bytes] = SERVED) -> None:
         self.method = parsed.method
         self.headers = _joined(parsed.headers)
         self.http10 = parsed.http_version == b"1.0"
@@ -52,15 +52,18 @@ class Request:
         self.keep_alive = self.keep_alive and b"close" not in options
         target, question_mark, query = parsed.target.partition(b"?")
         self.query = question_mark + query
-        self.segments = _segments(target) if self.method in SERVED else []
+        self.segments = _segments(target) if self.method in served else []
+        #: Bytes of the body, None where it is chunked.
+        self.length: int | None = None
 
 
 class RequestReader:
     """Takes what arrives and gives out requests. `interrupted`: a request has begun and is not whole."""
 
-    __slots__ = ("_body", "_body_left", "_buffer", "_continue", "_request")
+    __slots__ = ("_body", "_body_left", "_buffer", "_continue", "_request", "_takes")
 
-    def __init__(self) -> None:
+    def __init__(self, takes: Sequence[bytes] = ()) -> None:
+        self._takes = takes  # the methods whose body is given out by `body`, once the request has been
         self._buffer = bytearray()
         self._request: Request | None = None  # the one whose body is being read
         self._body: h11.Connection | None = None
@@ -120,8 +123,14 @@ class RequestReader:
             raise Refusal(error.error_status_hint) from None
         if not isinstance(parsed, h11.Request):
             raise Refusal(400)
-        self._request = request = Request(_valid(parsed))
+        self._request = request = Request(_valid(parsed), (*SERVED, *self._takes))
         length = _body_length(head, request)
+        if request.method in self._takes:
+            request.length = None if b"transfer-encoding" in request.headers else length
+            request.keep_alive = False
+            self._body = connection
+            self._continue = not request.http10 and b"expect" in request.headers and not self._buffer
+            return
         if length == 0:
             return
         if length > LARGEST_BODY:
@@ -134,10 +143,30 @@ class RequestReader:
 
     def _finished(self) -> Request | None:
         """The request, once its body has been read."""
-        if self._body is not None and not self._body_ended():
+        taken = self._request is not None and self._request.method in self._takes
+        if self._body is not None and not taken and not self._body_ended():
             return None
         request, self._request = self._request, None
         return request
+
+    def body(self) -> tuple[bytes, bool]:
+        """What has come of the body of a request that has been given out, and whether that is its end.
+
+        Raises:
+            Refusal: it is not framed as it should be.
+        """
+        body, pieces = self._body, []
+        assert body is not None
+        if self._buffer:
+            self._continue = False
+            body.receive_data(bytes(self._buffer))
+            self._buffer.clear()
+        try:
+            while isinstance(event := body.next_event(), h11.Data):
+                pieces.append(bytes(event.data))
+        except h11.RemoteProtocolError:
+            raise Refusal(400) from None
+        return b"".join(pieces), event is not h11.NEED_DATA
 
     def _body_ended(self) -> bool:
         body, buffer = self._body, self._buffer

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pync.wire.http.answers import Answer, Site
     from pync.wire.http.pages import Guests
     from pync.wire.http.requests import Request
+    from pync.wire.http.uploads import BasicAuth, Store, Upload
     from pync.wire.services import FilePiece
 
     Log = Callable[[Access], object]
@@ -32,14 +33,20 @@ BATCH, MOST_ANSWERS = 64 << 10, 8
 INVALID, TIMEOUT = 400, 408
 
 
-def http_service(site: Site, clock: Callable[[], float], guests: Guests) -> Callable[[Visitor], Service]:
+def http_service(
+    site: Site,
+    clock: Callable[[], float],
+    guests: Guests,
+    store: Store | None = None,
+    auth: BasicAuth | None = None,
+) -> Callable[[Visitor], Service]:
     """A maker of services, one for each connection, that serve `site`.
 
     `clock` gives the seconds since 1970. `guests` are those who are connected at the moment; the page of a root
     without index shows them. All that an answer needs is loaded now, while there are descriptors to load it with.
     """
     parse_http_date(http_date(0))  # strptime loads its module at the first call
-    responder = Responder(site, clock, guests)
+    responder = Responder(site, clock, guests, store, auth)
     return lambda visitor: Http(responder, visitor)
 
 
@@ -62,7 +69,9 @@ class Http(Service):
     def __init__(self, responder: Responder, visitor: Visitor) -> None:
         self._responder = responder
         self._visitor = visitor
-        self._reader = RequestReader()
+        self._reader = RequestReader(responder.takes)
+        self._upload: Upload | None = None
+        self._heard = self._silent = 0  # bytes of the upload; times that it was found with no more of them
         self._answer: Answer | None = None  # what is being sent in pieces
         self._piece: FilePiece | None = None  # named, and still to be sent
         self._request: Request | None = None  # the latest
@@ -75,9 +84,12 @@ class Http(Service):
         if self.closing:
             return b""
         self._reader.feed(data)
-        return self._answers()
+        self._heard += len(data)
+        return self._answers() if self._upload is None else self._receive()
 
     def more(self) -> bytes | FilePiece:
+        if self._upload is not None:
+            return b""
         piece, self._piece = self._piece, None
         if piece is not None:
             self.closing = not self._keeps_alive()
@@ -91,18 +103,62 @@ class Http(Service):
         return self._answers()
 
     def expire(self) -> bytes:
-        """A request that has begun is answered; a connection that only waits is closed without a word."""
+        """A request that has begun is answered; a connection that only waits is closed without a word.
+
+        An upload may last, as long as something of it comes; asked again and again, once a second.
+        """
+        if self._upload is not None:
+            self._silent = 0 if self._heard else self._silent + 1
+            self._heard = 0
+            if self._silent < STALL_TIME:
+                return b""
         return self._last_words(TIMEOUT)
 
     def end(self) -> bytes:
         return self._last_words(INVALID)
 
     def close(self) -> None:
-        """The answer that was sent in pieces is over, whole or not."""
+        """The answer that was sent in pieces is over, whole or not; so is what was received."""
+        self._drop_upload()
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.close()
             self._log(answer.access)
+
+    def _take(self, request: Request) -> bytes:
+        """Begin to receive a file, or refuse it without its body."""
+        self._request = request
+        try:
+            self._upload = self._responder.take(request)
+        except Refusal as refusal:
+            return self._last(self._responder.refused(request, refusal))
+        return self._reader.interim() + self._receive()
+
+    def _receive(self) -> bytes:
+        upload, request = self._upload, self._request
+        assert upload is not None
+        assert request is not None
+        try:
+            data, ended = self._reader.body()
+            upload.write(data)
+            if not ended:
+                return b""
+            upload.finish()
+        except Refusal as refusal:
+            self._drop_upload()
+            return self._last(self._responder.refused(request, refusal))
+        self._upload = None
+        return self._last(self._responder.stored(request))
+
+    def _drop_upload(self) -> None:
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.drop()
+
+    def _last(self, answer: Answer) -> bytes:
+        self.closing = True
+        self._log(answer.access)
+        return answer.said
 
     def _keeps_alive(self) -> bool:
         return self._request is None or self._request.keep_alive
@@ -112,7 +168,8 @@ class Http(Service):
             self._visitor.log(access)
 
     def _last_words(self, status: int) -> bytes:
-        interrupted = self._reader.interrupted and not self.closing
+        interrupted = (self._reader.interrupted or self._upload is not None) and not self.closing
+        self._drop_upload()
         self.closing = True
         return self._refuse(Refusal(status)) if interrupted else b""
 
@@ -125,7 +182,13 @@ class Http(Service):
     def _answers(self) -> bytes:
         answers: list[bytes] = []
         length = 0
-        while self._answer is None and not self.closing and length < BATCH and len(answers) < MOST_ANSWERS:
+        while (
+            self._answer is None
+            and self._upload is None
+            and not self.closing
+            and length < BATCH
+            and len(answers) < MOST_ANSWERS
+        ):
             answer = self._next_answer()
             if not answer:
                 break
@@ -140,6 +203,8 @@ class Http(Service):
             return self._refuse(refusal)
         if request is None:
             return self._reader.interim()
+        if request.method in self._responder.takes:
+            return self._take(request)
         answer = self._responder.answer(request, self._visitor.local)
         self._request = request
         if answer.source is None:
