@@ -120,7 +120,7 @@ def resolve(
     flags = (socket.AI_PASSIVE if passive else 0) | (socket.AI_NUMERICHOST if numeric else 0)
     try:
         words = (_encoded(host), number, family, kind, 0, flags)
-        needs_no_wait = numeric or host is None or _is_number(host)
+        needs_no_wait = numeric or host is None or is_address(host)
         found = socket.getaddrinfo(*words) if needs_no_wait else _look_up(words, limit)
     except TimeoutError:
         raise NameFault(f'getaddrinfo for host "{host}" port {port}: timed out', TIMEOUT) from None
@@ -166,7 +166,7 @@ def _look_up(words: tuple[Any, ...], limit: float | None) -> list[tuple[Any, ...
     return found
 
 
-def _is_number(host: str) -> bool:
+def is_address(host: str) -> bool:
     """Whether this is an address, with or without a zone, as RFC 4291 and dotted decimals write it."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:

@@ -14,7 +14,7 @@ from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault, reason
 from pync.net import wake
 from pync.net.dial import connect_limit, opener
 from pync.net.race import describe_failure
-from pync.net.resolve import interleave, port_number, resolve, service_name, unix_address, wanted_family
+from pync.net.resolve import interleave, is_address, port_number, resolve, service_name, unix_address, wanted_family
 from pync.probe import forked_sweep
 from pync.probe.outcome import NO_ANSWER as UNANSWERED
 from pync.probe.outcome import OPEN, Outcome
@@ -95,17 +95,26 @@ def probe(targets: list[Target], options: Options, seen: Seen, unknown: Unknown,
 def _known_hosts(targets: list[Target], options: Options, unknown: Unknown, until: float) -> list[_Host]:
     """The targets whose names resolve, each name resolved once whatever the number of its ports."""
     numbers: dict[int, list[int]] = {}  # targets of one block share their list of ports
+    # A silent DNS server must not take the time of the other names, nor all of that for probing.
+    shares = sum(map(_has_name, targets)) + (len(targets) > 1)
     hosts = []
     for target in targets:
         if id(target.ports) not in numbers:
             numbers[id(target.ports)] = [0] if target.path is not None else _numbers(target, options)
         try:
-            addresses = _addresses(target, options, until)
+            addresses = _addresses(target, options, (until - time.monotonic()) / max(1, shares))
         except NameFault as fault:
             unknown(target, fault)
             continue
+        finally:
+            shares -= _has_name(target)
         hosts.append(_Host(target, addresses, numbers[id(target.ports)]))
     return hosts
+
+
+def _has_name(target: Target) -> bool:
+    """Whether its host must be looked up."""
+    return target.host is not None and not is_address(target.host)
 
 
 def _probe_host(host: _Host, options: Options, seen: Seen, until: float) -> None:
@@ -192,12 +201,13 @@ def _numbers(target: Target, options: Options) -> list[int]:
     return ports
 
 
-def _addresses(target: Target, options: Options, until: float) -> list[Address]:
+def _addresses(target: Target, options: Options, left: float) -> list[Address]:
+    """The addresses of a target; its name may be looked up for as many seconds as are left."""
     if target.path is not None:
         if options.source is not None:
             raise UsageFault("-s/--source does not go with -z/--zero and a path")
         return [unix_address(target.path, options.udp)]
-    limits = (connect_limit(options), None if until == float("inf") else max(0.0, until - time.monotonic()))
+    limits = (connect_limit(options), None if left == float("inf") else max(0.0, left))
     found = resolve(
         target.host,
         0,

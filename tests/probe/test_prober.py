@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.net.resolve import Address
@@ -61,6 +61,7 @@ def test_each_port_is_begun_in_its_order_and_reported_once(ports: list[int], par
     assert prober.most <= parallel
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 5))
 def test_a_crowd_has_so_many_ports_under_way_over_all_its_hosts_and_lets_go_of_those_that_are_done(
     counts: list[int], parallel: int
