@@ -107,7 +107,7 @@ class Session:
         self._output_open = True
         self._end_said = False
         self._finished = False
-        self._over = False
+        self.over = False  # nothing more can come or arrive: the peer has ended, or the connection is lost
         self.fault: Fault | None = None
         self.reset_by: float | None = None
         self.output_gone = False
@@ -125,11 +125,6 @@ class Session:
     @property
     def finished(self) -> bool:
         return self._finished
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more can come or arrive: the peer has ended, or the connection is lost."""
-        return self._over
 
     @property
     def input_left(self) -> bool:
@@ -265,7 +260,7 @@ class Session:
 
     def _down_ended(self, down: Flow) -> None:
         self._output_open = False
-        self._over = down.error is None and not down.read_enough
+        self.over = down.error is None and not down.read_enough
         if down.error is not None:
             self._receiving_failed(down)
             return
@@ -337,11 +332,14 @@ class Session:
         return self._no_peer_yet or self._down.held_up_here or (self._up is not None and self._up.pausing)
 
     def _total_over(self) -> None:
-        self.break_off(Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT))
+        self.break_off(self.not_in_time())
+
+    def not_in_time(self) -> Fault:
+        return Fault(f"{self._name}: not done within the total timeout: timed out", TIMEOUT)
 
     def _lost(self, error: OSError) -> Fault:
         """What to say when the connection broke before both directions were done."""
-        self._over = True
+        self.over = True
         if error.errno == errno.EPIPE and self._output_open:
             # The reset itself went unseen: a write that was cut short by it has taken its error away.
             error = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))

@@ -93,7 +93,7 @@ class Relay:
         try:
             code = self.converse(loop, session)
             signals.restore()
-            fault = leave(sock, session, name)
+            fault = leave(sock, session, name, None if total is None else session.started + total)
         finally:
             signals.restore()
             if telnet:
@@ -297,19 +297,28 @@ def address_of(sock: socket.socket) -> Any:
         return ""
 
 
-def leave(sock: socket.socket, session: Session, name: str) -> Fault | None:
-    """End the connection of a session that is over: what the peer `name` did not get of what we sent."""
+def leave(sock: socket.socket, session: Session, name: str, until: float | None) -> Fault | None:
+    """End the connection of a session that is over, by a time of the loop: what the peer `name` did not get."""
     if session.over and session.reset_by is None:
         return None
     from pync.engine.parting import Parting
 
     loop = Loop()
     parting = Parting(loop, sock, loop.stop, reset_by=session.reset_by)
+    late: list[Fault] = []
+
+    def give_up() -> None:
+        late.append(session.not_in_time())
+        loop.stop()
+
+    if until is not None and session.fault is None:
+        loop.call_at(until, give_up)
     try:
         loop.run()
     finally:
+        parting.stop()
         loop.close()
-    return parting.fault(name)
+    return late[0] if late else parting.fault(name)
 
 
 def let_go(sock: socket.socket, session: Session) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pync.engine.parting import GRACE
+from pync.engine.parting import GRACE, STALLED
 from tests.running import PATIENCE, eventually, peer, pync, running, stop, unused_port, wait_listening
 from tests.sockets import accepted, connected, port_of, receive_all, reset, until_reset
 
@@ -85,6 +85,16 @@ def test_a_peer_that_takes_nothing_costs_5_s_and_is_told_with_the_bytes(narrow: 
         assert client.code() == 1
     assert client.messages[0].startswith(f"pync: connection with 127.0.0.1 port {port_of(narrow)} lost: ")
     assert client.messages[0].endswith(" bytes not delivered: nothing acknowledged for 5 s")
+
+
+def test_the_total_time_bounds_the_wait_for_a_slow_peer(narrow: socket.socket, tmp_path: Path) -> None:
+    with (
+        open(file_of(tmp_path / "file", MUCH), "rb") as file,
+        pync("--send-only", "--total-timeout", "500ms", "127.0.0.1", port_of(narrow), stdin=file) as client,
+        accepted(narrow),
+    ):
+        assert client.code(timeout=STALLED) == 3
+    assert client.messages[0].endswith("not done within the total timeout: timed out")
 
 
 def test_a_peer_that_resets_before_all_has_arrived_is_told_with_the_bytes(
