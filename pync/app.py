@@ -7,7 +7,7 @@ the faults of a run.
 from __future__ import annotations
 
 from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, UsageFault, unforeseen
-from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check
+from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check, imply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def _run_words(argv: list[str], console: Console) -> int:
             from pync.cli.command import parse_with_typer
 
             options = parse_with_typer(argv)
+        imply(options)
         check(options)
         return run_options(options, console)
     except AddressInUse as fault:

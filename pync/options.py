@@ -93,9 +93,9 @@ OF_STREAMS = (
 class Opt:
     """One row. `short` is a letter without its dash, `aliases` further long names without dashes.
 
-    `needs` lists alternatives: one of them must be given too. `excludes` lists what may not be
-    given with it. `common`: its few words on the first screen of --help, for the options that most
-    people use. `nc` and `ncat` hold the letters that those programs give the same meaning, where
+    `needs` lists alternatives: one of them must be given too. `implies` lists flags that are set with it.
+    `excludes` lists what may not be given with it. `common`: its few words on the first screen of --help, for
+    the options that most people use. `nc` and `ncat` hold the letters that those programs give the same meaning, where
     they differ from `short`.
     """
 
@@ -107,6 +107,7 @@ class Opt:
         "excludes",
         "group",
         "help",
+        "implies",
         "kind",
         "name",
         "nc",
@@ -124,6 +125,7 @@ class Opt:
         kind: Kind = FLAG,
         detail: str = "",
         needs: tuple[str, ...] = (),
+        implies: tuple[str, ...] = (),
         excludes: tuple[str, ...] = (),
         aliases: tuple[str, ...] = (),
         common: str = "",
@@ -137,6 +139,7 @@ class Opt:
         self.kind = kind
         self.detail = detail
         self.needs = needs
+        self.implies = implies
         self.excludes = excludes
         self.aliases = aliases
         self.common = common
@@ -511,9 +514,10 @@ class Options:
         "",
         "serve the files of the current directory to browsers",
         group=SERVICE,
-        needs=("listen",),
+        implies=("listen", "keep_open"),
         excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
-        detail="A listener without a HOST is bound to the loopback then.",
+        detail="Without a HOST the listener is bound to the loopback, and without a port to 8000 or the next free one. "
+        "The URL to open is printed at the start.",
         common="serve files",
     )
     http_root: str | None = row(
@@ -521,7 +525,7 @@ class Options:
         "the same, with the files of DIR",
         group=SERVICE,
         kind=DIRECTORY,
-        needs=("listen",),
+        implies=("listen", "keep_open"),
         excludes=("udp", *(name for name in (*BUILT_IN, *PROGRAMS) if not name.startswith("http"))),
     )
     # --- Http
@@ -681,6 +685,13 @@ def any_of(options: Options, names: tuple[str, ...]) -> bool:
     """Whether the command line has set one of these."""
     values = vars(options)
     return any(values[name] != DEFAULTS[name] for name in names)
+
+
+def imply(options: Options) -> None:
+    """Set the flags of the `implies` column."""
+    for opt in list(given(options)):
+        for name in opt.implies:
+            setattr(options, name, True)
 
 
 def check(options: Options) -> None:

@@ -120,6 +120,8 @@ def _about(opt: Opt) -> str:
     sentences = [opt.help[:1].upper() + opt.help[1:] + ".", opt.detail]
     if opt.needs:
         sentences.append(f"Needs {_any_of(ROWS[need] for need in opt.needs)}.")
+    if opt.implies:
+        sentences.append(f"Implies {' and '.join(ROWS[name].spellings()[0] for name in opt.implies)}.")
     if rivals(opt):
         sentences.append(f"Does not go with {_any_of(rivals(opt))}.")
     return " ".join(filter(None, sentences))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 HIGHEST_PORT = 65535
 #: The ports of the URLs that people paste.
 URL_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21", "ssh": "22"}
+#: Where --http listens unless a port is given: at the first of these that is free.
+WEB_PORTS = range(8000, 8100)
 #: As many as an IPv4 network of 16 bits has: more of them are rather a mistake than a wish.
 MOST_HOSTS = 1 << 16
 #: Of these an address consists, in whatever family it is.
@@ -196,6 +198,8 @@ def _listen_target(options: Options) -> Target:
         words = split_host_port(words[0])
     if options.source is not None:
         words.insert(0, options.source)
+    if not words and (options.http or options.http_root is not None):
+        return Target(None, list(WEB_PORTS))
     if not words:
         raise UsageFault("missing port: pync -l [HOST] PORT")
     if len(words) == 2 and is_number(words[0]) and words[0] != "0":

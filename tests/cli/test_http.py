@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import random
 import re
+import signal
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pync.wire.http.pages import error_page
-from tests.running import PATIENCE, PYNC, Running, eventually, plain_pync, pync, run_pync, running
+from tests.running import PATIENCE, PYNC, Running, eventually, plain_pync, pync, run_pync, running, stop
 from tests.wire.hostile_requests import HOSTILE, SECRET, get
 from tests.wire.http_answers import read_answers
 
@@ -300,11 +302,59 @@ def test_http_alone_serves_the_current_directory(root: Path) -> None:
         assert converse(process.port(), get(b"/inner.txt")).endswith(b"inner")
 
 
-def test_without_keep_open_it_serves_one_connection_and_exits(root: Path) -> None:
+def test_without_keep_open_it_serves_until_it_is_stopped(root: Path) -> None:
     with pync("-v", "-l", "127.0.0.1", "0", "--http-root", str(root)) as process:
-        assert converse(process.port(), get(b"/small.txt")).endswith(b"twelve bytes")
-        code, _ = process.finish()
-    assert code == 0
+        port = process.port()
+        for _ in range(3):
+            assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
+        stop(process)
+        assert process.code() == 128 + signal.SIGTERM
+
+
+def test_http_alone_serves_this_machine_at_the_first_free_port_from_8000_and_says_where(root: Path) -> None:
+    with pync("--http", cwd=root) as one, pync("--http-root", str(root), "-4") as other:
+        urls = [process.wait_for(r"^Serving (\S+) at http://127\.0\.0\.1:(80\d\d)/$") for process in (one, other)]
+        assert [url[1] for url in urls] == [str(root)] * 2
+        ports = [int(url[2]) for url in urls]
+        assert ports[0] != ports[1]
+        assert sum(f"port {min(ports)} is in use" in line for line in [*one.messages, *other.messages]) == 1
+        for port in ports:
+            assert converse(port, get(b"/small.txt")).endswith(b"twelve bytes")
+        assert sum("Serving" in line for line in one.messages) == 1
+
+
+def test_a_port_that_is_asked_for_is_not_exchanged(root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, messages = run_pync("--http-root", str(root), "127.0.0.1", str(port))
+    assert (code, len(messages)) == (2, 1)
+
+
+def test_requests_are_told_in_the_common_log_format_or_as_objects(root: Path) -> None:
+    asked = get(b'/small.txt?"\\') + get(b"/nothing") + b"HEAD /small.txt HTTP/1.0\r\n\r\n"
+    with serving(root) as (process, port):
+        converse(port, asked)
+        converse(port, b"\x16\x03")
+        lines = [process.wait_for(r'^127\.0\.0\.1 - - \[[^]]+ [+-]\d{4}\] (".*)')[1] for _ in range(4)]
+    nothing = len(error_page(404))
+    assert lines[0] == r'"GET /small.txt?\"\\ HTTP/1.1" 200 12'
+    assert lines[1:3] == [f'"GET /nothing HTTP/1.1" 404 {nothing}', '"HEAD /small.txt HTTP/1.0" 200 -']
+    assert re.fullmatch(r'"-" 400 \d+', lines[3])
+    with pync("--json", "-l", "127.0.0.1", "0", "--http-root", str(root)) as process:
+        url = json.loads(process.wait_for('"event": "serving"').string)["url"]
+        converse(int(url.split(":")[-1][:-1]), get(b"/nothing"))
+        told = json.loads(process.wait_for('"event": "request"').string)
+    assert (told["method"], told["target"], told["status"], told["bytes"]) == ("GET", "/nothing", 404, nothing)
+    assert told["address"] == "127.0.0.1"
+
+
+def test_of_a_body_that_was_not_taken_the_bytes_are_told_that_were_sent(root: Path) -> None:
+    with serving(root) as (process, port):
+        with dial(port) as sock:
+            sock.sendall(get(b"/huge.bin"))
+            read_head(sock)
+        sent = int(process.wait_for(r'"GET /huge.bin HTTP/1.1" 200 (\d+)')[1])
+    assert 0 < sent < HUGE
 
 
 def test_without_a_host_only_this_machine_is_served(root: Path) -> None:

@@ -451,3 +451,11 @@ def test_bytes_that_are_no_request_get_a_4xx_or_silence(pieces: list[bytes]) -> 
     statuses = [answer.status for answer in read_answers(client.said)]
     assert len(statuses) <= 1
     assert all(400 <= status < 500 for status in statuses)
+
+
+def test_addresses_of_others_are_shown_to_visitors_on_this_machine_only() -> None:
+    (near,) = read_answers(Client().send(get(b"/")).said)
+    (far,) = read_answers(Client(Visitor(local=False)).send(get(b"/")).said)
+    assert b"192.0.2.7" in near.body
+    assert b"192.0.2.7" not in far.body
+    assert b"Connected: 1" in far.body
