@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pync.outcome import EVENTS
 from tests.running import PATIENCE, pync, run_pync, stop, unused_port
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def events(lines: list[str]) -> list[dict[str, Any]]:
     """All of stderr; fails where a line is no object with an event."""
     found = [json.loads(line) for line in lines]
-    assert all(isinstance(each["event"], str) for each in found)
+    assert {each["event"] for each in found} <= set(EVENTS)
     return found
 
 
