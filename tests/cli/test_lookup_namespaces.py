@@ -72,16 +72,6 @@ def test_time_limits_hold_while_a_name_is_looked_up(lost: tuple[Host, Running], 
     assert any("timed out" in message for message in messages)
 
 
-def test_a_name_that_is_looked_up_in_vain_leaves_other_targets_their_time(lost: tuple[Host, Running]) -> None:
-    host, _ = lost
-    with host.pync("-l", "-k", "127.0.0.1", "0") as listener:
-        open_word = f"127.0.0.1:{listener.port()}"
-        code, _, messages = host.run_pync("-z", "--wait", "1s", f"{NAME}:80", f"other.{NAME}:80", open_word)
-    assert code == 3
-    assert messages[0].endswith("succeeded!")
-    assert sum("timed out" in message for message in messages) == 3
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("words", [[], ["-z"], ["-l", "-k", "--echo"]], ids=" ".join)
 def test_a_signal_ends_a_look_up(lost: tuple[Host, Running], words: list[str], number: int, code: int) -> None:

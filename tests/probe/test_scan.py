@@ -210,6 +210,27 @@ def test_a_name_that_does_not_resolve_is_a_fault(monkeypatch: pytest.MonkeyPatch
         scanned(Fake({1: OPEN}))
 
 
+def test_a_name_that_is_looked_up_in_vain_leaves_the_others_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def silent(host: str, *args: Any, limit: float, **options: Any) -> list[Address]:
+        limits.append(limit)
+        if host == "127.0.0.1":
+            return [Address(socket.AF_INET, socket.SOCK_STREAM, (host, 0))]
+        raise NameFault(host)
+
+    monkeypatch.setattr(scan_module, "resolve", silent)
+    unknown: list[str] = []
+    targets = [Target(host, [1]) for host in ("a.example", "127.0.0.1", "b.example")]
+    with probing_with(Fake({1: OPEN})):
+        scan_module.probe(
+            targets, Options(zero=True), lambda *seen: None, lambda target, fault: unknown.append(target.name), 9.0
+        )
+    assert unknown == ["a.example", "b.example"]
+    assert limits[0] <= 9 / 3
+    assert limits[2] <= 9 / 2
+
+
 @pytest.mark.parametrize("port", ["no-such-service", "ssh"])
 def test_a_port_that_is_none_is_a_fault_before_anything_is_probed(port: str) -> None:
     fake = Fake({1: OPEN})
