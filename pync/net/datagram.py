@@ -14,8 +14,8 @@ import socket
 from pync.errors import reason
 from pync.net import bursts
 from pync.net.endpoint import DATAGRAM
+from pync.net.peers import Peer, peer_name
 from pync.net.pktinfo import answer_from
-from pync.net.resolve import show_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,44 +33,6 @@ KEPT = 16
 KNOWN_PEERS = 4096
 
 REFUSED = (errno.ECONNREFUSED, errno.ECONNRESET)
-
-
-class Peer:
-    """Whom we talk to: through which socket, to which address (None: the socket is connected), and
-    from which of our own addresses, as an ancillary message."""
-
-    __slots__ = ("address", "ancillary", "name", "segmented", "sock")
-
-    def __init__(self, sock: socket.socket, address: Any, name: str, ancillary: list[Any] | None = None) -> None:
-        self.sock = sock
-        self.address = address
-        self.name = name
-        self.ancillary = ancillary or []
-        self.segmented = bursts.LINUX and sock.family != socket.AF_UNIX
-
-    def send(self, data: memoryview, size: int | None = None) -> int:
-        """Send datagrams of `size` bytes, all in one call where that can be, else the first of them; bytes sent."""
-        if size is not None and len(data) > size and self.segmented:
-            try:
-                address = () if self.address is None else (self.address,)
-                return bursts.send_segments(self.sock, data, size, self.ancillary, *address)
-            except OSError as error:
-                if error.errno not in bursts.NOT_SEGMENTED:
-                    raise
-                self.segmented = False
-        return self._send_one(data[:size])
-
-    def _send_one(self, data: memoryview) -> int:
-        if self.address is None:
-            return self.sock.send(data)
-        if self.ancillary:
-            return self.sock.sendmsg([data], self.ancillary, 0, self.address)
-        return self.sock.sendto(data, self.address)
-
-
-def _name(sock: socket.socket, address: Any) -> str:
-    host = show_host(address)
-    return host if sock.family == socket.AF_UNIX else f"{host} port {address[1]} (udp)"
 
 
 def truncation(count: int) -> str:
@@ -120,7 +82,7 @@ class Datagrams:
         if self._on_peer is None or not address:
             return
         if self.peer is None or self.peer.address != address or self.peer.sock is not sock:
-            self.peer = Peer(sock, address, _name(sock, address), answer_from(ancillary))
+            self.peer = Peer(sock, address, peer_name(sock, address), answer_from(ancillary))
             self._announce(address)
 
     def _announce(self, address: Any) -> None:
@@ -288,8 +250,11 @@ class DatagramSource:
             except OSError as error:
                 self._datagrams.receive_failed(error)
                 break
-            if (address == last and not flags) or self._taken(sock, count, ancillary, flags, address):
-                total += count
+            if address != last or flags:
+                if not self._taken(sock, count, ancillary, flags, address):
+                    continue
+                last = address
+            total += count
         return total
 
     def _prefer(self, sock: socket.socket) -> None:

@@ -10,8 +10,9 @@ import socket
 
 from pync.errors import reason
 from pync.net import bursts, multicast
-from pync.net.datagram import Datagrams, Peer
+from pync.net.datagram import Datagrams
 from pync.net.dial import candidates, opener
+from pync.net.peers import Peer
 from pync.net.race import DialFault
 
 TYPE_CHECKING = False

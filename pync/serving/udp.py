@@ -17,13 +17,13 @@ from pync.net.datagram import (
     Datagrams,
     DatagramSink,
     DatagramSource,
-    Peer,
 )
 from pync.net.dial import dial_unix, remaining
 from pync.net.dial_datagrams import dial_datagrams, listening_datagrams, unix_datagrams
 from pync.net.endpoint import PIPE, TTY, PipeEndpoint
 from pync.net.loop import Loop
 from pync.net.packets import PacketSource
+from pync.net.peers import Peer
 from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
 from pync.options import any_of

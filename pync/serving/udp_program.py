@@ -18,12 +18,12 @@ from pync.net.datagram import (
     ANCILLARY_SPACE,
     Datagrams,
     DatagramSource,
-    Peer,
     truncation,
 )
 from pync.net.dial import dial_unix, remaining
 from pync.net.dial_datagrams import dial_datagrams, unix_datagrams
 from pync.net.loop import Loop
+from pync.net.peers import Peer
 from pync.net.pktinfo import answer_from
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath

@@ -20,12 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.net import bursts
-from pync.net.datagram import SPACE, Datagrams, DatagramSink, DatagramSource, Peer
+from pync.net.datagram import SPACE, Datagrams, DatagramSink, DatagramSource
 from pync.net.dial_datagrams import dial_datagrams, listening_datagrams
 from pync.net.endpoint import PIPE, PipeEndpoint
 from pync.net.listen import listen
 from pync.net.move import MORE, Copy
 from pync.net.packets import PacketSource
+from pync.net.peers import Peer
 from pync.options import Options
 from pync.wire.address import Target
 from tests.running import PATIENCE, unused_port
@@ -287,6 +288,17 @@ def test_what_a_sender_sent_in_one_call_is_read_in_one_where_borders_do_not_matt
             sender.connect(server.getsockname())
             bursts.send_segments(sender, memoryview(b"0123456789"), 3, [])
             assert [read(source, memoryview(bytearray(SPACE))) for _ in reads] == reads
+
+
+def test_the_latest_sender_of_a_read_of_many_is_answered() -> None:
+    with udp() as server, udp() as first, udp() as second:
+        server.setblocking(False)
+        datagrams = listening_datagrams([server], print, lambda _: None)
+        for sender in (first, second, first):
+            sender.sendto(b"x", server.getsockname())
+        assert read(DatagramSource(datagrams, many=True)) == b"xxx"
+        DatagramSink(datagrams, None).write(b"answer")
+        assert first.recv(100) == b"answer"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
