@@ -6,12 +6,14 @@ the faults of a run.
 
 from __future__ import annotations
 
-from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, UsageFault, unforeseen
-from pync.options import BUILT_IN, PROGRAMS, Options, any_of, check, imply
+from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, unforeseen
+from pync.options import imply
+from pync.plan import Plan, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pync.console import Console
+    from pync.options import Options
     from pync.wire.address import Target
 
 
@@ -92,61 +94,60 @@ def run_options(options: Options, console: Console) -> int:
     """
     from pync.wire.address import target
 
-    console.verbose, console.json = options.verbose, options.json
-    if options.zero or options.until_closed:
-        return _run_probe(options, console)
-    if options.ports:
-        return _run_ports(options, console)
-    where = target(options)
-    if options.listen and not options.udp and (options.keep_open or any_of(options, BUILT_IN)):
-        return _run_server(where, options, console)
-    _follow(options, console)
-    if options.udp:
-        return _run_datagrams(where, options, console)
-    if options.listen:
+    plan = Plan(options)
+    console.verbose, console.json = plan.view.verbose, plan.view.json
+    if plan.probing.zero or plan.probing.until_closed:
+        return _run_probe(plan, console)
+    if plan.view.ports:
+        return _run_ports(plan, console)
+    where = target(plan)
+    if plan.serving.listen and not plan.names.datagram and (plan.serving.keep_open or plan.work.answered):
+        return _run_server(where, plan, console)
+    _follow(plan, console)
+    if plan.names.datagram:
+        return _run_datagrams(where, plan, console)
+    if plan.serving.listen:
         from pync.serving.accept import run_listener
 
-        return run_listener(where, options, console)
+        return run_listener(where, plan, console)
     from pync.serving.client import run_client
 
-    return run_client(where, options, console)
+    return run_client(where, plan, console)
 
 
-def _run_server(where: Target, options: Options, console: Console) -> int:
-    if options.recv_limit is not None and any_of(options, BUILT_IN):
-        raise UsageFault("-W/--recv-limit with a service needs -u/--udp")
-    if options.workers is not None:
+def _run_server(where: Target, plan: Plan, console: Console) -> int:
+    if plan.serving.workers is not None:
         from pync.serving.workers import run_workers
 
-        return run_workers(where, options, console)
+        return run_workers(where, plan, console)
     from pync.serving.serve import run_server
 
-    return run_server(where, options, console)
+    return run_server(where, plan, console)
 
 
-def _run_datagrams(where: Target, options: Options, console: Console) -> int:
-    if any_of(options, (*BUILT_IN, *PROGRAMS)):
-        return _run_datagram_offer(where, options, console)
+def _run_datagrams(where: Target, plan: Plan, console: Console) -> int:
+    if plan.work.answered or plan.work.program:
+        return _run_datagram_offer(where, plan, console)
     from pync.serving.udp import run_udp
 
-    return run_udp(where, options, console)
+    return run_udp(where, plan, console)
 
 
-def _run_datagram_offer(where: Target, options: Options, console: Console) -> int:
+def _run_datagram_offer(where: Target, plan: Plan, console: Console) -> int:
     from pync.serving.binding import admission_for
 
-    if any_of(options, PROGRAMS):
+    if plan.work.program:
         from pync.serving.udp_program import run_udp_program
 
-        return run_udp_program(where, options, console, admission_for(options))
+        return run_udp_program(where, plan, console, admission_for(plan))
     from pync.serving.udp_services import run_udp_service
 
-    return run_udp_service(where, options, console, admission_for(options))
+    return run_udp_service(where, plan, console, admission_for(plan))
 
 
-def _follow(options: Options, console: Console) -> None:
+def _follow(plan: Plan, console: Console) -> None:
     """Let the sessions of the run be followed, where --progress asks for it."""
-    if options.progress:
+    if plan.view.progress:
         from pync.meter.display import display_for
         from pync.meter.progress import Meter
         from pync.net import wake
@@ -154,29 +155,29 @@ def _follow(options: Options, console: Console) -> None:
 
         outlet = console.outlet()
         terminal = outlet.kind == TTY
-        display = display_for(outlet, terminal=terminal, encoding=console.encoding, objects=options.json)
-        console.meter = Meter(display, options.size, wake.Handlers())
+        display = display_for(outlet, terminal=terminal, encoding=console.encoding, objects=plan.view.json)
+        console.meter = Meter(display, plan.view.size, wake.Handlers())
 
 
-def _run_ports(options: Options, console: Console) -> int:
+def _run_ports(plan: Plan, console: Console) -> int:
     from pync.net import wake
     from pync.ports.mode import run_ports
     from pync.wire.address import parse_ports
 
-    words = [] if options.unix else options.words
+    words = [] if plan.operands.unix else plan.operands.words
     return run_ports(
-        [port for word in words for port in parse_ports(word)], options, console, wake.descriptor(), wake.drain
+        [port for word in words for port in parse_ports(word)], plan, console, wake.descriptor(), wake.drain
     )
 
 
-def _run_probe(options: Options, console: Console) -> int:
+def _run_probe(plan: Plan, console: Console) -> int:
     from pync.wire.address import targets
 
-    where = targets(options)
-    if options.wait is not None:
+    where = targets(plan)
+    if plan.probing.wait is not None:
         from pync.probe.patience import wait_for_ports
 
-        return wait_for_ports(where, options, console)
+        return wait_for_ports(where, plan, console)
     from pync.probe.scan import run_scan
 
-    return run_scan(where, options, console)
+    return run_scan(where, plan, console)

@@ -7,7 +7,6 @@ Here is no behaviour: what an option does is where it is done. Nothing outside t
 
 from __future__ import annotations
 
-from pync.errors import UsageFault
 from pync.values import (
     parse_count,
     parse_hops,
@@ -83,11 +82,6 @@ PID = Kind("PID", parse_count)
 #: What a listener does with its clients instead of joining them to our input and output: one at a time.
 BUILT_IN = ("echo", "hello", "discard", "chargen", "daytime", "time", "upper", "http", "http_root")
 PROGRAMS = ("exec", "sh_exec")
-#: What shapes the joining with our own input and output, in which a built-in service has no part.
-OF_STREAMS = (
-    "crlf", "telnet", "lines", "datagram_size", "output", "hex_dump", "hash", "delay", "interval", "rate",
-    "stamp", "prefix", "output_dir", "quit_after", "no_shutdown", "send_only", "recv_only", "progress",
-)  # fmt: skip
 
 
 class Opt:
@@ -669,53 +663,8 @@ def given(options: Options) -> Iterator[Opt]:
     return (ROWS[name] for name, default in DEFAULTS.items() if values[name] != default)
 
 
-#: What --ports has a use for; whatever else is given with it was meant for something else.
-OF_PORTS = (
-    "ports", "all", "watch", "pid", "name", "json", "verbose", "ipv4", "ipv6", "udp", "unix", "nodns",
-)  # fmt: skip
-#: What -z has a use for. Others may be given with it, as scripts for nc(1) do, but completions do not offer them.
-OF_PROBE = (
-    "zero", "udp", "unix", "ipv4", "ipv6", "nodns", "source", "source_port", "random_ports", "broadcast", "timeout",
-    "connect_timeout", "total_timeout", "interval", "tos", "ttl", "min_ttl", "interface", "wait", "until_closed",
-    "parallel", "banner", "json", "verbose",
-)  # fmt: skip
-
-
-def any_of(options: Options, names: tuple[str, ...]) -> bool:
-    """Whether the command line has set one of these."""
-    values = vars(options)
-    return any(values[name] != DEFAULTS[name] for name in names)
-
-
 def imply(options: Options) -> None:
     """Set the flags of the `implies` column."""
     for opt in list(given(options)):
         for name in opt.implies:
             setattr(options, name, True)
-
-
-def check(options: Options) -> None:
-    """Read the `needs` and `excludes` columns.
-
-    Raises:
-        UsageFault: an option lacks what it needs, or meets what it excludes.
-    """
-    rows = list(given(options))
-    present = {opt.attribute for opt in rows}
-    for opt in rows:
-        if opt.needs and present.isdisjoint(opt.needs):
-            raise UsageFault(f"{_label(opt)} needs {' or '.join(_label(ROWS[need]) for need in opt.needs)}")
-        for other in opt.excludes:
-            if other in present:
-                raise UsageFault(f"{_label(opt)} does not go with {_label(ROWS[other])}")
-    for opt in rows:
-        if options.ports and opt.attribute not in OF_PORTS:
-            raise UsageFault(f"{_label(opt)} does not go with --ports")
-    services = [opt for opt in rows if opt.attribute in BUILT_IN]
-    for opt in rows:
-        if services and opt.attribute in OF_STREAMS:
-            raise UsageFault(f"{_label(opt)} does not go with a service such as {_label(services[0])}")
-
-
-def _label(opt: Opt) -> str:
-    return "/".join(opt.spellings()[:2]) if opt.short else f"--{opt.name}"

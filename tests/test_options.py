@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import chain, combinations
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
 
-from pync.errors import USAGE, UsageFault
 from pync.options import (
     ACTION,
     BUILT_IN,
@@ -23,8 +20,6 @@ from pync.options import (
     DEFAULTS,
     FLAG,
     GROUPS,
-    OF_PORTS,
-    OF_STREAMS,
     PROGRAMS,
     ROWS,
     RUN,
@@ -32,13 +27,11 @@ from pync.options import (
     TABLE,
     Opt,
     Options,
-    any_of,
-    check,
     given,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    pass
 
 #: A value that each metavar stands for. "TIME" covers both kinds of times.
 SAMPLES = {
@@ -120,17 +113,6 @@ def sample(opt: Opt) -> Any:
 
 def options_with(*rows: Opt) -> Options:
     return Options(["host", "80"], **{opt.attribute: sample(opt) for opt in rows})
-
-
-def label(opt: Opt) -> str:
-    return f"-{opt.short}/--{opt.name}" if opt.short else f"--{opt.name}"
-
-
-def fault(options: Options) -> str:
-    with pytest.raises(UsageFault) as caught:
-        check(options)
-    assert caught.value.code == USAGE
-    return caught.value.text
 
 
 def names(rows: Any) -> Any:
@@ -235,37 +217,6 @@ def test_a_time_of_zero_counts_as_given() -> None:
     assert list(given(Options(quit_after=0.0))) == [ROWS["quit_after"]]
 
 
-@for_all(st.lists(st.sampled_from(WITHOUT_ACTIONS), unique=True), st.lists(st.sampled_from(WITHOUT_ACTIONS)))
-def test_any_of_says_whether_one_of_the_names_was_given(rows: list[Opt], asked: list[Opt]) -> None:
-    options = options_with(*rows)
-    assert any_of(options, tuple(opt.attribute for opt in asked)) is not set(rows).isdisjoint(asked)
-
-
-@pytest.mark.parametrize("opt", CELLS_NEEDS, ids=names)
-def test_an_option_without_what_it_needs_is_refused_in_one_shape(opt: Opt) -> None:
-    needed = " or ".join(label(ROWS[need]) for need in opt.needs)
-    assert fault(options_with(opt)) == f"{label(opt)} needs {needed}"
-
-
-@pytest.mark.parametrize("pair", [(opt, ROWS[need]) for opt in CELLS_NEEDS for need in opt.needs], ids=names)
-def test_any_one_of_what_an_option_needs_will_do(pair: tuple[Opt, Opt]) -> None:
-    check(options_with(*pair, *needed(pair[1])))
-
-
-@pytest.mark.parametrize("pair", CELLS_EXCLUDES, ids=names)
-def test_an_option_with_what_it_excludes_is_refused_in_one_shape(pair: tuple[Opt, Opt]) -> None:
-    rows = {opt.attribute: opt for opt in pair}
-    rows |= {need.attribute: need for opt in pair for need in needed(opt)}
-    text = fault(options_with(*rows.values()))
-    first, second = (label(opt) for opt in pair)
-    assert text in (f"{first} does not go with {second}", f"{second} does not go with {first}")
-
-
-@pytest.mark.parametrize("opt", WITHOUT_ACTIONS, ids=names)
-def test_an_option_with_what_it_needs_and_nothing_else_is_accepted(opt: Opt) -> None:
-    check(options_with(opt, *needed(opt)))
-
-
 def test_a_list_of_excluded_rows_may_hold_the_row_itself() -> None:
     class Table:
         one = Opt("", "the first", group=SERVICE, excludes=("one", "other_one"))
@@ -277,71 +228,3 @@ def test_a_list_of_excluded_rows_may_hold_the_row_itself() -> None:
 def test_the_rows_of_the_groups_service_and_run_are_the_built_in_services_and_the_programs() -> None:
     assert tuple(opt.attribute for opt in TABLE if opt.group == SERVICE) == BUILT_IN
     assert tuple(opt.attribute for opt in TABLE if opt.group == RUN) == PROGRAMS
-
-
-@pytest.mark.parametrize("pair", list(combinations((*BUILT_IN, *PROGRAMS), 2)), ids="-".join)
-def test_a_client_is_served_in_one_way_only(pair: tuple[str, str]) -> None:
-    options = options_with(ROWS["listen"], *(ROWS[name] for name in pair))
-    if pair == ("http", "http_root"):  # the second one only says which directory
-        check(options)
-        return
-    assert " does not go with " in fault(options)
-
-
-@pytest.mark.parametrize("service", BUILT_IN)
-@pytest.mark.parametrize("stream", OF_STREAMS)
-def test_what_shapes_our_own_input_and_output_does_not_go_with_a_service(stream: str, service: str) -> None:
-    rows = [ROWS["listen"], ROWS["keep_open"], ROWS[stream], ROWS[service]]
-    rows += [ROWS["udp"]] * ("udp" in ROWS[stream].needs)
-    clashing = [opt for opt in rows if {other.attribute for other in rows} & set(opt.excludes)]
-    if clashing:  # a cell of the table says so before: --http with -u, --progress with -k
-        assert fault(options_with(*rows)).startswith(f"{label(first_in_table(clashing))} does not go with ")
-        return
-    assert (
-        fault(options_with(*rows)) == f"{label(ROWS[stream])} does not go with a service such as --{ROWS[service].name}"
-    )
-
-
-ANY_ROWS = st.lists(st.sampled_from(WITHOUT_ACTIONS), unique=True, max_size=12)
-LABEL = r"(-\w/)?--[a-z0-9-]+"
-SHAPE = re.compile(rf"{LABEL} (needs {LABEL}( or {LABEL})*|does not go with (a service such as )?{LABEL})")
-
-
-def first_in_table(rows: Iterable[Opt]) -> Opt:
-    return min(rows, key=TABLE.index)
-
-
-@for_all(ANY_ROWS, st.randoms(use_true_random=False))
-def test_a_complaint_depends_on_what_was_given_and_not_on_its_order(rows: list[Opt], random: Any) -> None:
-    first = complaint(rows)
-    random.shuffle(rows)
-    assert complaint(rows) == first
-    assert first is None or SHAPE.fullmatch(first)
-
-
-@for_all(ANY_ROWS)
-def test_check_complains_exactly_when_a_cell_says_so_and_of_the_first_row_in_the_table(rows: list[Opt]) -> None:
-    present = {opt.attribute for opt in rows}
-    lacking = {opt for opt in rows if opt.needs and present.isdisjoint(opt.needs)}
-    clashing = {opt for opt in rows if not present.isdisjoint(opt.excludes)}
-    of_streams = {opt for opt in rows if opt.attribute in OF_STREAMS and not present.isdisjoint(BUILT_IN)}
-    of_ports = {opt for opt in rows if "ports" in present and opt.attribute not in OF_PORTS}
-    wrong = lacking | clashing or of_ports or of_streams  # the last are only looked at when all cells agree
-    text = complaint(rows)
-    assert (text is None) == (not wrong)
-    assert text is None or text.startswith(f"{label(first_in_table(wrong))} ")
-
-
-def complaint(rows: list[Opt]) -> str | None:
-    try:
-        check(options_with(*rows))
-    except UsageFault as refused:
-        return refused.text
-    return None
-
-
-@pytest.mark.parametrize("opt", [opt for opt in TABLE if opt.takes_value and opt.attribute not in OF_PORTS], ids=names)
-def test_what_ports_has_no_use_for_is_refused_with_it(opt: Opt) -> None:
-    options = Options([], ports=True, **{opt.attribute: sample(opt)})
-    with pytest.raises(UsageFault):
-        check(options)

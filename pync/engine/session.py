@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pync.engine.flow import Flow
     from pync.net.endpoint import Endpoint
     from pync.net.loop import Reactor, TimerHandle
-    from pync.options import Options
+    from pync.plan import Plan
 
 
 #: Seconds that the last bytes of a stream have which ends before it is whole.
@@ -57,26 +57,21 @@ class Policy:
         self.total = total
 
 
-def stream_policy(options: Options, total: float | None) -> Policy:
+def stream_policy(plan: Plan, total: float | None) -> Policy:
     """The rules for a stream. `total` are the seconds that are left of --total-timeout.
 
     That an empty input has nothing to say is a default, which an explicit -N or -q overrules.
     """
-    explicit = options.shutdown or (options.quit_after is not None and options.quit_after >= 0)
+    explicit = plan.ends.at_once or (plan.ends.quit_after is not None and plan.ends.quit_after >= 0)
     return Policy(
-        half_close=not options.no_shutdown,
-        hold_empty=options.listen and not explicit,
+        half_close=plan.ends.half_close,
+        hold_empty=plan.ends.hold_empty and not explicit,
         end_absent=explicit,
-        quit_after=options.quit_after,
-        send_only=options.send_only,
-        idle=idle_limit(options),
+        quit_after=plan.ends.quit_after,
+        send_only=plan.ends.send_only,
+        idle=plan.limits.idle,
         total=total,
     )
-
-
-def idle_limit(options: Options) -> float | None:
-    """Seconds without a byte that end a session: --idle-timeout, else -w."""
-    return options.timeout if options.idle_timeout is None else options.idle_timeout
 
 
 class Session:

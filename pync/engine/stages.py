@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pync.net.endpoint import SocketEndpoint
     from pync.net.loop import Reactor
     from pync.net.move import Stage
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.digest import Digest
     from pync.wire.lines import SharedLines
     from pync.wire.margin import Margin
@@ -210,34 +210,34 @@ class Taps:
     With a `margin` the log files are text: each line begins with it, and the last one ends with a newline.
     """
 
-    def __init__(self, options: Options, margin: Margin | None = None) -> None:
+    def __init__(self, plan: Plan, margin: Margin | None = None) -> None:
         self._margin = margin
-        self._records = options.udp
+        self._records = plan.names.datagram
         self._files: list[LogFile] = []
         self._texts: list[tuple[LogFile, SharedLines]] = []
         self._sent: list[Stage] = []
         self._received: list[Stage] = []
         self._digests: list[tuple[str, Digest]] = []
-        self._output = options.output
+        self._output = plan.pipeline.output
         try:
-            self._make(options)
+            self._make(plan)
         except BaseException:
             self.close()
             raise
 
-    def _make(self, options: Options) -> None:
-        if options.hash is not None:  # first: a bad name must not cost the old log its bytes
+    def _make(self, plan: Plan) -> None:
+        if plan.pipeline.hash is not None:  # first: a bad name must not cost the old log its bytes
             from pync.wire.digest import Digest
 
-            sent, received = Digest(options.hash), Digest(options.hash)
+            sent, received = Digest(plan.pipeline.hash), Digest(plan.pipeline.hash)
             self._digests = [("sent", sent), ("received", received)]
             self._add(Tapped(sent), Tapped(received))
-        if options.output is not None:
-            self._log(options.output, options, Raw(), Raw())
-        if options.hex_dump is not None:
+        if plan.pipeline.output is not None:
+            self._log(plan.pipeline.output, plan, Raw(), Raw())
+        if plan.pipeline.hex_dump is not None:
             from pync.wire.hexdump import RECEIVED, SENT, HexDump
 
-            self._log(options.hex_dump, options, HexDump(SENT), HexDump(RECEIVED))
+            self._log(plan.pipeline.hex_dump, plan, HexDump(SENT), HexDump(RECEIVED))
 
     def sent(self) -> list[Stage]:
         return list(self._sent)
@@ -261,8 +261,8 @@ class Taps:
             for file in files:
                 file.close()
 
-    def _log(self, path: str, options: Options, sent: Tap, received: Tap) -> None:
-        file = LogFile(path, options.append_output, options.total_timeout)
+    def _log(self, path: str, plan: Plan, sent: Tap, received: Tap) -> None:
+        file = LogFile(path, plan.pipeline.append_output, plan.limits.total)
         self._files.append(file)
         if self._margin is not None:
             from pync.wire.lines import SharedLines
@@ -279,47 +279,47 @@ class Taps:
         self._received.append(received)
 
 
-def upward(options: Options, taps: Taps) -> list[Stage]:
+def upward(plan: Plan, taps: Taps) -> list[Stage]:
     """What our input passes through on its way to the peer."""
     stages = taps.sent()
-    if options.crlf:
+    if plan.pipeline.crlf:
         from pync.wire.newlines import Crlf
 
         stages.insert(0, Crlf())
-    if options.udp and (options.lines or options.interval is not None):
+    if plan.names.datagram and (plan.pipeline.lines or plan.pipeline.interval is not None):
         from pync.net.datagram import LARGEST
         from pync.wire.lines import WholeLines
 
-        stages.insert(0, WholeLines(options.datagram_size or LARGEST))
+        stages.insert(0, WholeLines(plan.pipeline.datagram_size or LARGEST))
     return stages
 
 
-def margin(options: Options) -> Margin | None:
+def margin(plan: Plan) -> Margin | None:
     """What begins each line of the output and the logs, where --stamp or --prefix asks for it."""
-    if not options.stamp and not options.prefix:
+    if not plan.pipeline.stamp and not plan.pipeline.prefix:
         return None
     import time
 
     from pync.wire.margin import Margin
 
-    return Margin(time.time if options.stamp else None)
+    return Margin(time.time if plan.pipeline.stamp else None)
 
 
-def pacers(options: Options, now: float, *, upward: bool) -> list[Pacer]:
+def pacers(plan: Plan, now: float, *, upward: bool) -> list[Pacer]:
     """What holds a direction back: --rate and --delay both, -i only what we send."""
     found: list[Pacer] = []
-    if options.rate is not None:
-        found.append(Rate(options.rate, now))
-    if options.delay is not None:
-        found.append(Pause(options.delay))
-    if upward and options.interval is not None:
-        found.append(Pause(options.interval))
+    if plan.pipeline.rate is not None:
+        found.append(Rate(plan.pipeline.rate, now))
+    if plan.pipeline.delay is not None:
+        found.append(Pause(plan.pipeline.delay))
+    if upward and plan.pipeline.interval is not None:
+        found.append(Pause(plan.pipeline.interval))
     return found
 
 
-def refusal(options: Options, peer: SocketEndpoint, loop: Reactor) -> Refusal | None:
+def refusal(plan: Plan, peer: SocketEndpoint, loop: Reactor) -> Refusal | None:
     """The telnet stage, where -t asks for it."""
-    if not options.telnet:
+    if not plan.pipeline.telnet:
         return None
     from pync.wire.telnet import Telnet
 

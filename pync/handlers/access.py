@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.handlers.web import Log
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.http.answers import Access
 
 
-def access_log(options: Options, console: Console) -> Log | None:
+def access_log(plan: Plan, console: Console) -> Log | None:
     """What tells of requests, with --json or -v; else None."""
-    if not (options.json or options.verbose):
+    if not (plan.view.json or plan.view.verbose):
         return None
     return lambda peer, access: console.say(
         common_line(peer, access, time.localtime()), "request", peer, **facts_of(access)

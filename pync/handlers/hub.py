@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pync.net.endpoint import Endpoint
     from pync.net.loop import Reactor, TimerHandle
     from pync.net.move import Stage
-    from pync.options import Options
+    from pync.plan import Plan
 
     OnEnd = Callable[["HubClient", Fault | None], object]
 
@@ -57,22 +57,22 @@ class HubClient:
         self._writer = hub.writer(sock)
         self._lines = WholeLines(LONGEST_LINE) if hub.whole_lines else None
         self._output = hub.output_of(self._writer, self.drop_unwritten)
-        self._refusal: Refusal | None = refusal(hub.options, self._peer, hub.loop)
+        self._refusal: Refusal | None = refusal(hub.plan, self._peer, hub.loop)
         self.copies = Copies(hub.room_again)
         self.up = None if hub.input_ended else Flow(hub.loop, self.copies, self._peer, buffer=hub.buffer)
-        self._policy = stream_policy(hub.options, None)
-        self._policy.end_absent = hub.options.shutdown  # -q says how long clients are kept, not that they get our end
+        self._policy = stream_policy(hub.plan, None)
+        self._policy.end_absent = hub.plan.ends.at_once  # -q says how long clients are kept, not that they get our end
         if self.up is None:
             self._policy.quit_after = None
         self._session = self._make_session()
 
     def _make_session(self) -> Session:
-        hub, loop, options = self._hub, self._hub.loop, self._hub.options
+        hub, loop, plan = self._hub, self._hub.loop, self._hub.plan
         stages: list[Stage] = [stage for stage in (self._refusal, self._lines) if stage is not None]
         down = Flow(
             loop, self._peer, Lane(self._output, self._writer, self._lines), stages=stages,
-            pacers=pacers(options, loop.time(), upward=False), by_line=hub.whole_lines and options.rate is not None,
-            most_reads=options.recv_limit, buffer=hub.buffer,
+            pacers=pacers(plan, loop.time(), upward=False), by_line=hub.whole_lines and plan.pipeline.rate is not None,
+            most_reads=plan.ends.read_limit, buffer=hub.buffer,
         )  # fmt: skip
         if self._refusal is not None:
             self._refusal.flows = [flow for flow in (down, self.up) if flow is not None]
@@ -109,7 +109,7 @@ class HubClient:
 
     def end_input(self, empty: bool) -> None:
         """Our input has ended; one that was `empty` had nothing to say to anybody, not even that it ends."""
-        self._policy.hold_empty = empty and not self._hub.options.shutdown
+        self._policy.hold_empty = empty and not self._hub.plan.ends.at_once
         self.copies.end()
 
     def drop(self, text: str) -> None:
@@ -169,24 +169,24 @@ class Hub:
     def __init__(
         self,
         loop: Reactor,
-        options: Options,
+        plan: Plan,
         console: Console,
         stop: Callable[[Fault | None], object],
         files: ClientFiles | None = None,
     ) -> None:
         self.loop = loop
-        self.options = options
+        self.plan = plan
         self._console = console
         self._stop = stop
-        self._margin = margin(options)
-        self._taps = Taps(options, self._margin)
+        self._margin = margin(plan)
+        self._taps = Taps(plan, self._margin)
         self._files = files
-        if options.hash is not None:
+        if plan.pipeline.hash is not None:
             console.remember_files()
         self.buffer = memoryview(bytearray(READ))
-        nowhere = options.send_only or files is not None
+        nowhere = plan.ends.send_only or files is not None
         self._endpoint: Endpoint = NothingEndpoint() if nowhere else console.output()
-        shared_lines = files is None and (options.lines or self._endpoint.kind == TTY)
+        shared_lines = files is None and (plan.pipeline.lines or self._endpoint.kind == TTY)
         self.whole_lines = shared_lines or self._margin is not None
         self.output = self._output_to(self._endpoint, self._output_failed)
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
@@ -197,7 +197,7 @@ class Hub:
         self._stalled: dict[HubClient, int] = {}
         self._stall_timer: TimerHandle | None = None
         self._room_timer: TimerHandle | None = None
-        self._input = None if options.no_stdin or options.recv_only else console.input()
+        self._input = None if not plan.ends.reads_input else console.input()
         self.terminal = self._input is not None and self._input.kind == TTY
         self.input_ended = self._input is None
         self._broadcast = Broadcast(self.has_room, self._copies)
@@ -218,10 +218,10 @@ class Hub:
         """Our input on its way to all; it begins with the first client."""
         if self._input is None:
             return None
-        options = self.options
+        plan = self.plan
         up = Flow(
-            self.loop, self._input, self._broadcast, stages=upward(options, self._taps),
-            pacers=pacers(options, self.loop.time(), upward=True), by_line=options.interval is not None,
+            self.loop, self._input, self._broadcast, stages=upward(plan, self._taps),
+            pacers=pacers(plan, self.loop.time(), upward=True), by_line=plan.pipeline.interval is not None,
         )  # fmt: skip
         up.hold()
         up.start(self._our_input_ended)

@@ -46,9 +46,9 @@ class PeerProgram:
         self._send = send
         self._idle = idle
         self._on_end = on_end
-        self._largest = shared.options.datagram_size or LARGEST
+        self._largest = shared.plan.pipeline.datagram_size or LARGEST
         self._stages = shared.taps.sent()
-        if shared.options.crlf:
+        if shared.plan.pipeline.crlf:
             from pync.wire.newlines import Crlf
 
             self._stages.insert(0, Crlf())

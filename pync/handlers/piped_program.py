@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pync.errors import Fault
     from pync.handlers.program_client import OnEnd
     from pync.net.loop import Reactor
-    from pync.options import Options
+    from pync.plan import Plan
 
 
 #: Seconds that our end waits for the exit status of a program that has closed its output.
@@ -39,7 +39,7 @@ class PipedClient(ProgramClient):
 
     @property
     def sent(self) -> int:
-        return self._session.sent if self._session and not self._shared.options.recv_only else 0
+        return self._session.sent if self._session and not self._shared.plan.ends.recv_only else 0
 
     @property
     def received(self) -> int:
@@ -60,8 +60,8 @@ class PipedClient(ProgramClient):
 
     def _launch(self, environment: dict[str, str]) -> None:
         self._sock.setblocking(False)
-        options = self._shared.options
-        self._pipes = pipes = ProgramPipes(silent=options.send_only)
+        plan = self._shared.plan
+        self._pipes = pipes = ProgramPipes(silent=plan.ends.send_only)
         try:
             self._run(pipes.stdin, pipes.stdout, environment)
         except BaseException:
@@ -73,22 +73,22 @@ class PipedClient(ProgramClient):
         self._session.start(self._finished)
 
     def _join(self, pipes: ProgramPipes) -> ProgramSession:
-        loop, shared, options = self._loop, self._shared, self._shared.options
+        loop, shared, plan = self._loop, self._shared, self._shared.plan
         peer = SocketEndpoint(self._sock)
-        self._refusal = refusal(options, peer, loop)
+        self._refusal = refusal(plan, peer, loop)
         down = Flow(
             loop, peer, pipes.to_program,
             stages=[*([self._refusal] if self._refusal else []), *shared.taps.received()],
-            pacers=pacers(options, loop.time(), upward=False), most_reads=options.recv_limit, buffer=shared.buffer,
+            pacers=pacers(plan, loop.time(), upward=False), most_reads=plan.ends.read_limit, buffer=shared.buffer,
         )  # fmt: skip
         up = Flow(
-            loop, pipes.from_program, NothingEndpoint() if options.recv_only else peer,
-            stages=upward(options, shared.taps), pacers=pacers(options, loop.time(), upward=True),
-            by_line=options.interval is not None, buffer=shared.buffer,
+            loop, pipes.from_program, NothingEndpoint() if plan.ends.recv_only else peer,
+            stages=upward(plan, shared.taps), pacers=pacers(plan, loop.time(), upward=True),
+            by_line=plan.pipeline.interval is not None, buffer=shared.buffer,
         )  # fmt: skip
         if self._refusal:
             self._refusal.flows = [down, up]
-        return ProgramSession(loop, peer, up, down, options, self.name, pipes)
+        return ProgramSession(loop, peer, up, down, plan, self.name, pipes)
 
     def _hung_up(self, lost: bool) -> None:
         # What has come before the end is still on its way through the relay, which sees its end for itself.
@@ -97,7 +97,7 @@ class PipedClient(ProgramClient):
 
     def _exited(self) -> None:
         if self._session is not None:
-            self._session.program_ended(failed=self.code != 0 and not self._shared.options.recv_only)
+            self._session.program_ended(failed=self.code != 0 and not self._shared.plan.ends.recv_only)
         self._settle()
 
     def _finished(self, session: Session) -> None:
@@ -121,10 +121,10 @@ class ProgramSession(Session):
     """A session whose input and output are a program's, which has ends of its own."""
 
     def __init__(
-        self, loop: Reactor, peer: SocketEndpoint, up: Flow, down: Flow, options: Options, name: str,
+        self, loop: Reactor, peer: SocketEndpoint, up: Flow, down: Flow, plan: Plan, name: str,
         pipes: ProgramPipes,
     ) -> None:  # fmt: skip
-        policy = stream_policy(options, None)
+        policy = stream_policy(plan, None)
         policy.hold_empty = False  # a program that ends without a word has nothing to say
         super().__init__(loop, peer, up, down, policy, name=name)
         self._program_output = up

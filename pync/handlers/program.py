@@ -14,7 +14,6 @@ from pync.handlers.program_client import DirectClient, ProgramClient, Shared
 from pync.handlers.stdio import address_of
 from pync.net import wake
 from pync.net.loop import Loop
-from pync.options import any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +22,8 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.handlers.program_client import OnEnd
     from pync.net.loop import Reactor
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.processes.program import Program
-
-#: Options for which the bytes must pass through our hands.
-SEEN = (
-    "crlf", "telnet", "output", "hex_dump", "hash", "rate", "delay", "interval", "quit_after", "send_only",
-    "recv_only", "recv_limit", "timeout", "idle_timeout", "progress",
-)  # fmt: skip
 
 
 class Programs(Shared):
@@ -39,14 +32,12 @@ class Programs(Shared):
     `limit` is the RLIMIT_NOFILE that programs get, where ours has been raised.
     """
 
-    def __init__(
-        self, program: Program, options: Options, console: Console, limit: tuple[int, int] | None = None
-    ) -> None:
-        super().__init__(program, options, limit)
+    def __init__(self, program: Program, plan: Plan, console: Console, limit: tuple[int, int] | None = None) -> None:
+        super().__init__(program, plan, limit)
         self.console = console
         console.outcome.begin()
         self._last: ProgramClient | None = None
-        self._kind = PipedClient if any_of(options, SEEN) else DirectClient
+        self._kind = PipedClient if plan.seen else DirectClient
         self.blind = self._kind is DirectClient
 
     def client(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd) -> ProgramClient:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.net.loop import Reactor, TimerHandle
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.processes.program import Program
 
     OnEnd = Callable[[Any, Fault | None], object]
@@ -42,13 +42,13 @@ class Shared:
     `limit` is the RLIMIT_NOFILE that they get, where ours has been raised.
     """
 
-    def __init__(self, program: Program, options: Options, limit: tuple[int, int] | None = None) -> None:
+    def __init__(self, program: Program, plan: Plan, limit: tuple[int, int] | None = None) -> None:
         self.program = program
-        self.options = options
-        self.taps = Taps(options)
+        self.plan = plan
+        self.taps = Taps(plan)
         self.children = Children(limit)
         self.buffer = memoryview(bytearray(CHUNK))
-        self.watch_presence = not (options.keepalive or options.keepalive_times)
+        self.watch_presence = not (plan.sockets.keepalive or plan.sockets.keepalive_times)
         self._hangups: Hangups | None = None
 
     def hangups(self, loop: Reactor) -> Hangups:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
     from pync.net.move import Stage
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.margin import Lined
 
 #: Seconds of silence until -v says what is waited for.
@@ -57,19 +57,19 @@ class Relay:
     #: Whether no other connection follows; False keeps our output open for it.
     is_last = True
 
-    def __init__(self, options: Options, console: Console) -> None:
-        self.options = options
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.plan = plan
         self.console = console
-        self.margin = margin(options)
-        self._taps = Taps(options, self.margin)
-        self.input = None if options.no_stdin or options.recv_only else console.input()
+        self.margin = margin(plan)
+        self._taps = Taps(plan, self.margin)
+        self.input = None if not plan.ends.reads_input else console.input()
         self._counts: Callable[[], tuple[int, int]] = _nothing_yet
         self._writer = ""
         self._files: ClientFiles | None = None
         self.lined = self._make_lined()
         self._output = self._make_output()
         console.outcome.begin()
-        if options.hash is not None:
+        if plan.pipeline.hash is not None:
             console.remember_files()
 
     def run(self, sock: socket.socket, name: str, *, total: float | None) -> int:
@@ -81,7 +81,7 @@ class Relay:
         loop = Loop()
         self.at_hand(show_peer(sock) or "client-1")
         peer = Peer(sock)
-        telnet = refusal(self.options, peer, loop)
+        telnet = refusal(self.plan, peer, loop)
         down = self.downward(loop, peer, [telnet] if telnet else [])
         up = self.upward(loop, peer, partial(self._watch_for_request, loop, peer, down))
         if telnet:
@@ -106,9 +106,9 @@ class Relay:
         return code if fault is None else max(code, fault.code)
 
     def _policy(self, total: float | None) -> Policy:
-        policy = stream_policy(self.options, total)
-        if self.options.no_stdin or self.options.recv_only:  # no input that -q could count from
-            policy.end_absent, policy.quit_after = self.options.shutdown, None
+        policy = stream_policy(self.plan, total)
+        if not self.plan.ends.reads_input:  # no input that -q could count from
+            policy.end_absent, policy.quit_after = self.plan.ends.at_once, None
         return policy
 
     def _tell_waiting(self, loop: Loop, session: Session, peer: Peer) -> None:
@@ -123,8 +123,8 @@ class Relay:
 
     def _watch_for_request(self, loop: Loop, peer: Peer, down: Flow, stages: list[Stage]) -> None:
         """Let our FIN wait for the answer, should what we send begin with an HTTP/1 request line."""
-        options = self.options
-        if options.listen or options.shutdown or options.no_shutdown or options.send_only:
+        plan = self.plan
+        if plan.serving.listen or plan.ends.at_once or not plan.ends.half_close or plan.ends.send_only:
             return
         if not stages and self.input is not None and self.input.kind == FILE and not begins_request(peek(self.input)):
             return  # sendfile goes on
@@ -188,22 +188,22 @@ class Relay:
 
     def _make_lined(self) -> Lined | None:
         """What makes lines of the received bytes, for our output only: a peer's datagrams, or with a margin."""
-        lines = self.options.lines and self.options.udp and self.options.listen
+        lines = self.plan.pipeline.lines and self.plan.names.datagram and self.plan.serving.listen
         if self.margin is None and not lines:
             return None
         from pync.wire.lines import SharedLines
         from pync.wire.margin import Lined
 
         mark = None if self.margin is None else self.margin.mark
-        return Lined(SharedLines(mark), self.who, records=self.options.udp)
+        return Lined(SharedLines(mark), self.who, records=self.plan.names.datagram)
 
     def _make_output(self) -> Endpoint:
-        if self.options.output_dir is not None:
+        if self.plan.pipeline.output_dir is not None:
             from pync.handlers.client_files import ClientFiles
 
-            self._files = ClientFiles(self.options.output_dir)
+            self._files = ClientFiles(self.plan.pipeline.output_dir)
             return self._files.of(self.who)
-        return NothingEndpoint() if self.options.send_only else self.console.output()
+        return NothingEndpoint() if self.plan.ends.send_only else self.console.output()
 
     def who(self) -> str:
         """Whose bytes are at hand."""
@@ -244,15 +244,15 @@ class Relay:
             source,
             self._output,
             stages=[*first, *self._taps.received(), *last, *(meter.stages() if meter is not None else [])],
-            pacers=pacers(self.options, loop.time(), upward=False),
-            most_reads=self.options.recv_limit,
+            pacers=pacers(self.plan, loop.time(), upward=False),
+            most_reads=self.plan.ends.read_limit,
         )
 
     def upward(self, loop: Loop, sink: Endpoint, prepare: Callable[[list[Stage]], object] | None = None) -> Flow | None:
         """From our input to the peer; what stands on the way may be prepared for more."""
         if self.input is None:
             return None
-        stages = upward(self.options, self._taps)
+        stages = upward(self.plan, self._taps)
         if prepare is not None:
             prepare(stages)
         return Flow(
@@ -260,8 +260,8 @@ class Relay:
             self.input,
             sink,
             stages=stages,
-            pacers=pacers(self.options, loop.time(), upward=True),
-            by_line=self.options.interval is not None or self.options.lines,
+            pacers=pacers(self.plan, loop.time(), upward=True),
+            by_line=self.plan.pipeline.interval is not None or self.plan.pipeline.lines,
         )
 
     def _watch_output(self, loop: Loop, session: Session) -> None:

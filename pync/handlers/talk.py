@@ -7,7 +7,6 @@ each connection. The service that needs more than its client's bytes, HTTP, is `
 from __future__ import annotations
 
 from pync.engine.conversation import Conversation
-from pync.engine.session import idle_limit
 from pync.engine.turns import Turns
 
 TYPE_CHECKING = False
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from pync.engine.conversation import OnEnd
     from pync.net.loop import Reactor
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.services import Service
 
 
@@ -26,11 +25,11 @@ class Talk:
 
     blind = False
 
-    def __init__(self, loop: Reactor, options: Options, make: Callable[[], Service]) -> None:
+    def __init__(self, loop: Reactor, plan: Plan, make: Callable[[], Service]) -> None:
         self._loop = loop
         self._make = make
         self._turns = Turns(loop)
-        self._idle = idle_limit(options)
+        self._idle = plan.limits.idle
 
     def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Conversation:
         return Conversation(self._loop, sock, name, on_end, self._make(), self._idle, self._turns)

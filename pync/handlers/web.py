@@ -11,7 +11,6 @@ from itertools import islice
 from socket import AF_UNIX
 
 from pync.engine.conversation import Conversation
-from pync.engine.session import idle_limit
 from pync.engine.turns import Turns
 from pync.net.resolve import show_host
 from pync.wire.http.service import Visitor, http_service
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pync.handlers.site import Site
     from pync.handlers.uploads import Store
     from pync.net.loop import Reactor
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.http.answers import Access
     from pync.wire.http.pages import Connected
     from pync.wire.http.uploads import BasicAuth
@@ -63,7 +62,7 @@ class Web:
     def __init__(
         self,
         loop: Reactor,
-        options: Options,
+        plan: Plan,
         site: Site,
         clients: Callable[[], Collection[object]],
         log: Log | None = None,
@@ -73,7 +72,7 @@ class Web:
         self._loop = loop
         self._site = site
         self._log = log
-        self._idle = idle_limit(options)
+        self._idle = plan.limits.idle
         self._turns = Turns(loop)
         self._make = http_service(site, time.time, Guests(loop, clients), store, auth)
 

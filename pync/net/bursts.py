@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from pync.options import Options
+    from pync.plan import SocketSettings
 
 LINUX = sys.platform == "linux"
 #: Constants that Python does not export: asm-generic/socket.h, linux/udp.h, linux/sock_diag.h.
@@ -31,9 +31,9 @@ MOST_SEGMENTS = 64
 NOT_SEGMENTED = (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
 
 
-def make_room(sock: socket.socket, options: Options) -> None:
+def make_room(sock: socket.socket, settings: SocketSettings) -> None:
     """Have as many datagrams wait for us as the system lets them, unless -I says how many."""
-    if options.recv_buffer is not None or sock.family == socket.AF_UNIX:
+    if settings.recv_buffer is not None or sock.family == socket.AF_UNIX:
         return
     for name in (SO_RCVBUFFORCE if LINUX else socket.SO_RCVBUF, socket.SO_RCVBUF):
         try:

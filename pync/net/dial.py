@@ -16,6 +16,7 @@ from pync.net.race import DialFault, describe_failure, race, timed_out
 from pync.net.resolve import Address, interleave, resolve, unix_address, wanted_family
 from pync.net.unixpath import BoundPath
 from pync.options import Options
+from pync.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def connect(
         nodns=numeric,
     )
     try:
-        sock, _ = dial(host, port, options)
+        sock, _ = dial(host, port, Plan(options))
     except Fault as fault:
         raise as_oserror(fault) from None
     sock.setblocking(True)
@@ -76,16 +77,16 @@ def connect(
 
 
 def dial(
-    host: str, port: int | str, options: Options, note: Callable[[str], None] | None = None
+    host: str, port: int | str, plan: Plan, note: Callable[[str], None] | None = None
 ) -> tuple[socket.socket, Address]:
     """Connect to a host as the options ask; the socket returned does not block.
 
     `note` is told of the addresses that failed before another answered.
     """
     started = time.monotonic()
-    addresses = candidates(host, port, options)
-    open_socket = opener(options, addresses)
-    limits = (connect_limit(options), remaining(options, started))  # a look-up has its time, and a part of the total
+    addresses = candidates(host, port, plan)
+    open_socket = opener(plan, addresses)
+    limits = (plan.limits.connect, remaining(plan, started))  # a look-up has its time, and a part of the total
     limit = min((seconds for seconds in limits if seconds is not None), default=None)
     sock, address, failures = race(addresses, open_socket, limit, host)
     for failure in failures:
@@ -94,17 +95,17 @@ def dial(
     return sock, address
 
 
-def dial_unix(path: str, options: Options, own: BoundPath) -> tuple[socket.socket, Address]:
+def dial_unix(path: str, plan: Plan, own: BoundPath) -> tuple[socket.socket, Address]:
     """Connect to the unix-domain socket at `path`; with -s, from a path of our own, which `own` keeps.
 
     The connect blocks: a non-blocking one fails with EAGAIN when the backlog is full (unix(7)).
     """
-    address = unix_address(path, options.udp)
+    address = unix_address(path, plan.names.datagram)
     sock = socket.socket(address.family, address.type)
-    limit = connect_limit(options)
+    limit = plan.limits.connect
     try:
-        _bind_unix(sock, options, own)
-        sockopts.apply(sock, options)
+        _bind_unix(sock, plan, own)
+        sockopts.apply(sock, plan.sockets)
         if limit is not None:
             _set_send_timeout(sock, limit)
         sock.connect(address.sockaddr)
@@ -120,18 +121,18 @@ def dial_unix(path: str, options: Options, own: BoundPath) -> tuple[socket.socke
     return sock, address
 
 
-def _bind_unix(sock: socket.socket, options: Options, own: BoundPath) -> None:
+def _bind_unix(sock: socket.socket, plan: Plan, own: BoundPath) -> None:
     """A datagram client needs an address of its own for the answers: -s PATH, or one the system picks."""
-    if options.source is None and sock.type != socket.SOCK_DGRAM:
+    if plan.names.source is None and sock.type != socket.SOCK_DGRAM:
         return
-    name = "" if options.source is None else unix_address(options.source, options.udp).sockaddr
+    name = "" if plan.names.source is None else unix_address(plan.names.source, plan.names.datagram).sockaddr
     try:
         if name and not name.startswith("\0"):
             own.bind(sock, name)
         else:
             sock.bind(name)
     except OSError as error:
-        raise Fault(f"bind to {options.source or 'a unix address'} failed: {reason(error)}", USAGE) from None
+        raise Fault(f"bind to {plan.names.source or 'a unix address'} failed: {reason(error)}", USAGE) from None
 
 
 def _set_send_timeout(sock: socket.socket, seconds: float) -> None:
@@ -143,48 +144,42 @@ def _set_send_timeout(sock: socket.socket, seconds: float) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
 
-def connect_limit(options: Options) -> float | None:
-    """Seconds for each address, None where the system decides."""
-    limit = options.timeout if options.connect_timeout is None else options.connect_timeout
-    return min((seconds for seconds in (limit, options.total_timeout) if seconds is not None), default=None)
-
-
-def remaining(options: Options, started: float) -> float | None:
+def remaining(plan: Plan, started: float) -> float | None:
     """Seconds that are left of --total-timeout for what began at `started` (monotonic clock)."""
-    if options.total_timeout is None:
+    if plan.limits.total is None:
         return None
-    return max(0.0, options.total_timeout - (time.monotonic() - started))
+    return max(0.0, plan.limits.total - (time.monotonic() - started))
 
 
-def candidates(host: str, port: int | str, options: Options) -> list[Address]:
+def candidates(host: str, port: int | str, plan: Plan) -> list[Address]:
     """The addresses to try, in the order to try them."""
     found = resolve(
         host,
         port,
-        family=wanted_family(options),
-        datagram=options.udp,
-        numeric=options.nodns,
-        limit=connect_limit(options),
+        family=wanted_family(plan.names),
+        datagram=plan.names.datagram,
+        numeric=plan.names.numeric,
+        limit=plan.limits.connect,
     )
     return interleave(found)
 
 
-def opener(options: Options, addresses: list[Address]) -> Opener:
+def opener(plan: Plan, addresses: list[Address]) -> Opener:
     """What makes the unconnected socket for an address: options set, source bound.
 
     Addresses of a family that the source address lacks are taken off `addresses`.
     """
-    sources = _sources(options)
-    if options.source is not None:
+    sources = _sources(plan)
+    if plan.names.source is not None:
         addresses[:] = [address for address in addresses if address.family in sources]
         if not addresses:
-            raise Fault(f"source address {options.source} is of another family than the host", USAGE)
+            raise Fault(f"source address {plan.names.source} is of another family than the host", USAGE)
 
     def open_socket(address: Address) -> socket.socket:
         sock = socket.socket(address.family, address.type)
         try:
             sock.setblocking(False)
-            sockopts.apply(sock, options)
+            sockopts.apply(sock, plan.sockets)
             _bind_source(sock, sources.get(address.family))
         except BaseException:
             sock.close()
@@ -194,24 +189,24 @@ def opener(options: Options, addresses: list[Address]) -> Opener:
     return open_socket
 
 
-def _sources(options: Options) -> dict[int, Any]:
+def _sources(plan: Plan) -> dict[int, Any]:
     """For each family the local sockaddr that -s and -p ask for."""
     from pync.wire.address import parse_ports, strip_brackets
 
-    if options.source is None and options.source_port is None:
+    if plan.names.source is None and plan.names.source_port is None:
         return {}
-    ports = parse_ports(options.source_port or "0")
+    ports = parse_ports(plan.names.source_port or "0")
     if len(ports) > 1:
-        raise Fault(f"'{options.source_port}': -p takes one port", USAGE)
-    host = None if options.source is None else strip_brackets(options.source)
+        raise Fault(f"'{plan.names.source_port}': -p takes one port", USAGE)
+    host = None if plan.names.source is None else strip_brackets(plan.names.source)
     found = resolve(
         host,
         ports[0],
-        family=wanted_family(options),
-        datagram=options.udp,
-        numeric=options.nodns,
+        family=wanted_family(plan.names),
+        datagram=plan.names.datagram,
+        numeric=plan.names.numeric,
         passive=True,
-        limit=connect_limit(options),
+        limit=plan.limits.connect,
     )
     return {address.family: address.sockaddr for address in reversed(found)}
 

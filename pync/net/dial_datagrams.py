@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
     from pync.net.race import Failure, Opener
     from pync.net.resolve import Address
-    from pync.options import Options
+    from pync.plan import Plan
 
 
-def dial_datagrams(host: str, port: int | str, options: Options, report: Callable[[str], None]) -> Datagrams:
+def dial_datagrams(host: str, port: int | str, plan: Plan, report: Callable[[str], None]) -> Datagrams:
     """A socket for each address of the host that has a route; nothing is sent yet.
 
     Raises:
         Fault: the name does not resolve, or no address can be reached.
     """
-    addresses = candidates(host, port, options)
-    open_socket = opener(options, addresses)
+    addresses = candidates(host, port, plan)
+    open_socket = opener(plan, addresses)
     peers: list[Peer] = []
     failures: list[Failure] = []
     try:
         for address in addresses:
             try:
-                peers.append(_peer_at(address, host, options, open_socket))
+                peers.append(_peer_at(address, host, plan, open_socket))
             except OSError as error:
                 failures.append((address, _with_hint(error)))
     except BaseException:
@@ -50,25 +50,25 @@ def dial_datagrams(host: str, port: int | str, options: Options, report: Callabl
     return Datagrams([peer.sock for peer in peers], peers, report)
 
 
-def _peer_at(address: Address, host: str, options: Options, open_socket: Opener) -> Peer:
+def _peer_at(address: Address, host: str, plan: Plan, open_socket: Opener) -> Peer:
     """The peer at an address of the host; an address that cannot be had leaves no socket behind."""
     sock = open_socket(address)
     try:
-        return _aim(sock, address, host, options)
+        return _aim(sock, address, host, plan)
     except BaseException:
         sock.close()
         raise
 
 
-def _aim(sock: socket.socket, address: Address, host: str, options: Options) -> Peer:
+def _aim(sock: socket.socket, address: Address, host: str, plan: Plan) -> Peer:
     """Connect, so that refusals are heard of; but not to a group, whose members answer from their own addresses."""
     shown = host if host == address.host else f"{host} ({address.host})"
     name = f"{shown} port {address.port} (udp)"
-    bursts.make_room(sock, options)
+    bursts.make_room(sock, plan.sockets)
     group = multicast.is_group(address)
     if group:
-        multicast.send_through(sock, address, options)
-    if options.broadcast or group:
+        multicast.send_through(sock, address, plan.sockets)
+    if plan.sockets.broadcast or group:
         return Peer(sock, address.sockaddr, name)
     sock.connect(address.sockaddr)
     return Peer(sock, None, name)

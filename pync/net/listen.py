@@ -11,7 +11,6 @@ import socket
 
 from pync.errors import NETWORK, AddressInUse, Fault, reason
 from pync.net import sockopts
-from pync.net.dial import connect_limit
 from pync.net.pktinfo import ask_local_address
 from pync.net.resolve import Address, resolve, unix_address, wanted_family
 from pync.net.unixpath import BoundPath
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TextIO
 
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
 
 #: A family that this machine lacks is no error while another one binds.
@@ -68,7 +67,7 @@ class Listener:
 
 def listen(
     target: Target,
-    options: Options,
+    plan: Plan,
     backlog: int,
     note: Callable[[str], None],
     own: BoundPath | None = None,
@@ -85,26 +84,24 @@ def listen(
         Fault: code 2 where the name does not resolve or an address is in use, else 1.
     """
     if target.path is not None:
-        return _listen_unix(target.path, options, backlog, own or BoundPath())
+        return _listen_unix(target.path, plan, backlog, own or BoundPath())
     addresses = resolve(
         target.host,
         target.ports[0],
-        family=wanted_family(options),
-        datagram=options.udp,
-        numeric=options.nodns,
+        family=wanted_family(plan.names),
+        datagram=plan.names.datagram,
+        numeric=plan.names.numeric,
         passive=not private,
-        limit=connect_limit(options),
+        limit=plan.limits.connect,
     )
-    return Listener(_bind_all(addresses, options, backlog, note), BoundPath())
+    return Listener(_bind_all(addresses, plan, backlog, note), BoundPath())
 
 
-def _bind_all(
-    addresses: list[Address], options: Options, backlog: int, note: Callable[[str], None]
-) -> list[socket.socket]:
+def _bind_all(addresses: list[Address], plan: Plan, backlog: int, note: Callable[[str], None]) -> list[socket.socket]:
     any_port = addresses[0].port == 0
     for last_try in [False] * (PORT_TRIES - 1) + [True]:
         try:
-            return _bind_each(addresses, options, backlog, note)
+            return _bind_each(addresses, plan, backlog, note)
         except AddressInUse as error:
             if last_try or not any_port:
                 raise
@@ -112,9 +109,7 @@ def _bind_all(
     raise AssertionError("not reached: the last try returns or raises")
 
 
-def _bind_each(
-    addresses: list[Address], options: Options, backlog: int, note: Callable[[str], None]
-) -> list[socket.socket]:
+def _bind_each(addresses: list[Address], plan: Plan, backlog: int, note: Callable[[str], None]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing: list[Fault] = []
     try:
@@ -122,7 +117,7 @@ def _bind_each(
             # With port 0 the first family's number serves for the others too.
             port = address.port or (sockets[0].getsockname()[1] if sockets else 0)
             try:
-                sockets.append(_bind(address, port, options, backlog))
+                sockets.append(_bind(address, port, plan, backlog))
             except OSError as error:
                 fault = _bind_fault(address, port, error)
                 if error.errno not in FAMILY_MISSING:
@@ -139,7 +134,7 @@ def _bind_each(
     return sockets
 
 
-def _bind(address: Address, port: int, options: Options, backlog: int) -> socket.socket:
+def _bind(address: Address, port: int, plan: Plan, backlog: int) -> socket.socket:
     sock = socket.socket(address.family, address.type)
     try:
         sock.setblocking(False)
@@ -149,32 +144,32 @@ def _bind(address: Address, port: int, options: Options, backlog: int) -> socket
         if address.type == socket.SOCK_STREAM:
             # For UDP, Linux would let a second listener take the port over.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if options.reuse_port and hasattr(socket, "SO_REUSEPORT"):
+        if plan.sockets.reuse_port and hasattr(socket, "SO_REUSEPORT"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sockopts.apply(sock, options)
+        sockopts.apply(sock, plan.sockets)
         host, _, *rest = address.sockaddr
         if address.type == socket.SOCK_STREAM:
             sock.bind((host, port, *rest))
             sock.listen(backlog)
         else:
             ask_local_address(sock, host)
-            _bind_datagrams(sock, (host, port, *rest), address, options)
+            _bind_datagrams(sock, (host, port, *rest), address, plan)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _bind_datagrams(sock: socket.socket, sockaddr: Any, address: Address, options: Options) -> None:
+def _bind_datagrams(sock: socket.socket, sockaddr: Any, address: Address, plan: Plan) -> None:
     from pync.net import bursts, multicast
 
-    bursts.make_room(sock, options)
+    bursts.make_room(sock, plan.sockets)
     group = multicast.is_group(address)
     if group:  # several programs of a machine may hear the same group
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(sockaddr)
     if group:
-        multicast.join(sock, address, options)
+        multicast.join(sock, address, plan.sockets)
 
 
 def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
@@ -184,12 +179,12 @@ def _bind_fault(address: Address, port: int, error: OSError) -> Fault:
     return Fault(text, NETWORK)
 
 
-def _listen_unix(path: str, options: Options, backlog: int, own: BoundPath) -> Listener:
-    address = unix_address(path, options.udp)
+def _listen_unix(path: str, plan: Plan, backlog: int, own: BoundPath) -> Listener:
+    address = unix_address(path, plan.names.datagram)
     sock = socket.socket(address.family, address.type)
     try:
         sock.setblocking(False)
-        sockopts.apply(sock, options)
+        sockopts.apply(sock, plan.sockets)
         if path.startswith("@"):
             sock.bind(address.sockaddr)
         else:
@@ -200,7 +195,7 @@ def _listen_unix(path: str, options: Options, backlog: int, own: BoundPath) -> L
         sock.close()
         text = f"listen on {address.host}: {reason(error)}"
         if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(text, "unix-dgram" if options.udp else "unix", path, 0) from None
+            raise AddressInUse(text, "unix-dgram" if plan.names.datagram else "unix", path, 0) from None
         raise Fault(text, NETWORK) from None
     except BaseException:
         sock.close()

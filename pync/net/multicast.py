@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.net.resolve import Address
-    from pync.options import Options
+    from pync.plan import SocketSettings
 
 #: Python does not export it everywhere; the number is that of Linux and the BSDs.
 IP_ADD_MEMBERSHIP = getattr(socket, "IP_ADD_MEMBERSHIP", 35)
@@ -30,13 +30,13 @@ def is_group(address: Address) -> bool:
     return address.family == socket.AF_INET and 224 <= int(address.host.partition(".")[0]) <= 239
 
 
-def join(sock: socket.socket, address: Address, options: Options) -> None:
+def join(sock: socket.socket, address: Address, settings: SocketSettings) -> None:
     """Join the group on --interface, or the one of its zone, or the one that the system picks.
 
     Raises:
         Fault: there is no such interface, or none to the group.
     """
-    index = interface(address, options)
+    index = interface(address, settings)
     try:
         if address.family == socket.AF_INET6:
             group = socket.inet_pton(address.family, address.host.partition("%")[0])
@@ -49,13 +49,13 @@ def join(sock: socket.socket, address: Address, options: Options) -> None:
         raise Fault(f"join {address.host}: {reason(error)}{hint}", NETWORK) from None
 
 
-def send_through(sock: socket.socket, address: Address, options: Options) -> None:
+def send_through(sock: socket.socket, address: Address, settings: SocketSettings) -> None:
     """Have what the socket sends to the group leave through --interface.
 
     Raises:
         Fault: there is no such interface.
     """
-    index = interface(address, options)
+    index = interface(address, settings)
     if not index:
         return
     if address.family == socket.AF_INET6:
@@ -64,15 +64,15 @@ def send_through(sock: socket.socket, address: Address, options: Options) -> Non
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, _on_interface(bytes(4), index))
 
 
-def interface(address: Address, options: Options) -> int:
+def interface(address: Address, settings: SocketSettings) -> int:
     """The number of the interface that --interface, or the address's zone, names; 0: none."""
-    if options.interface is None:
+    if settings.interface is None:
         sockaddr: Any = address.sockaddr
         return int(sockaddr[3]) if address.family == socket.AF_INET6 else 0
     try:
-        return socket.if_nametoindex(options.interface)
+        return socket.if_nametoindex(settings.interface)
     except OSError as error:
-        raise Fault(f"--interface {options.interface}: {reason(error)}", USAGE) from None
+        raise Fault(f"--interface {settings.interface}: {reason(error)}", USAGE) from None
 
 
 def _on_interface(group: bytes, index: int) -> bytes:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pync.options import Options
+    from pync.plan import Names
 
 
 class Address:
@@ -218,8 +218,8 @@ def interleave(addresses: list[Address]) -> list[Address]:
     return turns
 
 
-def wanted_family(options: Options) -> int:
+def wanted_family(names: Names) -> int:
     """What -4 and -6 ask of getaddrinfo."""
-    if options.ipv4:
+    if names.version == 4:
         return socket.AF_INET
-    return socket.AF_INET6 if options.ipv6 else socket.AF_UNSPEC
+    return socket.AF_INET6 if names.version == 6 else socket.AF_UNSPEC

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pync.options import Options
+    from pync.plan import SocketSettings
 
 #: Constants that Python does not export: ip(7), ipv6(7), FreeBSD and OpenBSD netinet/in.h.
 IP_MINTTL = {"linux": 21, "freebsd": 66, "openbsd": 32}
@@ -24,13 +24,13 @@ IPV6_MINHOPCOUNT = {"linux": 73, "openbsd": 65}
 _Setting = tuple[str, int, "int | None", "int | bytes"]
 
 
-def apply(sock: socket.socket, options: Options) -> None:
+def apply(sock: socket.socket, settings: SocketSettings) -> None:
     """Set on `sock` all that the command line asks for. Call it before bind or connect.
 
     Raises:
         Fault: with code 2, naming the option that this system refuses or lacks.
     """
-    for spelling, level, name, value in _settings(sock, options):
+    for spelling, level, name, value in _settings(sock, settings):
         if name is None:
             raise Fault(f"{spelling} is not available on this system", USAGE)
         try:
@@ -53,42 +53,42 @@ def check_presence(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _settings(sock: socket.socket, options: Options) -> Iterator[_Setting]:
+def _settings(sock: socket.socket, settings: SocketSettings) -> Iterator[_Setting]:
     """(spelling, level, name, value) for each option given."""
-    if options.recv_buffer is not None:
-        yield "--recv-buffer", socket.SOL_SOCKET, socket.SO_RCVBUF, _int(options.recv_buffer)
-    if options.send_buffer is not None:
-        yield "--send-buffer", socket.SOL_SOCKET, socket.SO_SNDBUF, _int(options.send_buffer)
-    if options.debug_socket:
+    if settings.recv_buffer is not None:
+        yield "--recv-buffer", socket.SOL_SOCKET, socket.SO_RCVBUF, _int(settings.recv_buffer)
+    if settings.send_buffer is not None:
+        yield "--send-buffer", socket.SOL_SOCKET, socket.SO_SNDBUF, _int(settings.send_buffer)
+    if settings.debug:
         yield "--debug-socket", socket.SOL_SOCKET, socket.SO_DEBUG, 1
-    if options.broadcast:
+    if settings.broadcast:
         yield "--broadcast", socket.SOL_SOCKET, socket.SO_BROADCAST, 1
-    if options.interface is not None:
+    if settings.interface is not None:
         name = getattr(socket, "SO_BINDTODEVICE", 25 if sys.platform == "linux" else None)
-        yield "--interface", socket.SOL_SOCKET, name, options.interface.encode() + b"\0"
-    yield from _ip_settings(sock, options)
-    yield from _keepalive_settings(options)
+        yield "--interface", socket.SOL_SOCKET, name, settings.interface.encode() + b"\0"
+    yield from _ip_settings(sock, settings)
+    yield from _keepalive_settings(settings)
 
 
-def _ip_settings(sock: socket.socket, options: Options) -> Iterator[_Setting]:
+def _ip_settings(sock: socket.socket, settings: SocketSettings) -> Iterator[_Setting]:
     six = sock.family == socket.AF_INET6
     level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
-    if options.tos is not None:
-        yield "--tos", level, getattr(socket, "IPV6_TCLASS", None) if six else socket.IP_TOS, options.tos
-    if options.ttl is not None:
-        yield "--ttl", level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, options.ttl
+    if settings.tos is not None:
+        yield "--tos", level, getattr(socket, "IPV6_TCLASS", None) if six else socket.IP_TOS, settings.tos
+    if settings.ttl is not None:
+        yield "--ttl", level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, settings.ttl
         if sock.type == socket.SOCK_DGRAM:  # to a group another limit applies, which is 1 by default
-            yield "--ttl", level, socket.IPV6_MULTICAST_HOPS if six else socket.IP_MULTICAST_TTL, options.ttl
-    if options.min_ttl is not None:
-        yield "--min-ttl", level, (IPV6_MINHOPCOUNT if six else IP_MINTTL).get(sys.platform), options.min_ttl
+            yield "--ttl", level, socket.IPV6_MULTICAST_HOPS if six else socket.IP_MULTICAST_TTL, settings.ttl
+    if settings.min_ttl is not None:
+        yield "--min-ttl", level, (IPV6_MINHOPCOUNT if six else IP_MINTTL).get(sys.platform), settings.min_ttl
 
 
-def _keepalive_settings(options: Options) -> Iterator[_Setting]:
-    if options.keepalive or options.keepalive_times:
+def _keepalive_settings(settings: SocketSettings) -> Iterator[_Setting]:
+    if settings.keepalive or settings.keepalive_times:
         yield "--keepalive", socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))
     names = (idle, getattr(socket, "TCP_KEEPINTVL", None), getattr(socket, "TCP_KEEPCNT", None))
-    for name, value in zip(names, options.keepalive_times or (), strict=False):
+    for name, value in zip(names, settings.keepalive_times or (), strict=False):
         yield "--keepalive-times", socket.IPPROTO_TCP, name, int(value)
 
 

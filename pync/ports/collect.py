@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pync.options import Options
+    from pync.plan import Plan
 
 #: Whose sockets are read where --all asks for every port.
 EVERY_PORT = range(1 << 16)
@@ -69,30 +69,30 @@ class Snapshot:
         return any(port.hidden for port in self.ports)
 
 
-def wanted(asked: Iterable[int | str], options: Options) -> Wanted:
+def wanted(asked: Iterable[int | str], plan: Plan) -> Wanted:
     """What the command line asks for; `asked` are the ports of its operands, names among them.
 
     Raises:
         UsageFault: a name is no service.
     """
-    what = Wanted(_protocols(options))
+    what = Wanted(_protocols(plan))
     ports = {number for port in asked for number in _numbers(port)}
-    if options.unix:
-        what.paths = set(options.words) if options.words else None
+    if plan.operands.unix:
+        what.paths = set(plan.operands.words) if plan.operands.words else None
     else:
-        what.ports = ports if options.words else None
-    what.every = options.all
-    what.version = 4 if options.ipv4 else 6 if options.ipv6 else None
-    what.pid, what.program = options.pid, options.name
-    what.peers = options.verbose > 0
-    what.services = not options.nodns
+        what.ports = ports if plan.operands.words else None
+    what.every = plan.view.all
+    what.version = plan.names.version
+    what.pid, what.program = plan.view.pid, plan.view.name
+    what.peers = plan.view.verbose > 0
+    what.services = not plan.names.numeric
     return what
 
 
-def _protocols(options: Options) -> tuple[str, ...]:
-    if options.unix:
-        return (records.UNIX_DATAGRAM,) if options.udp else records.UNIX
-    return (records.UDP,) if options.udp else (records.TCP, records.UDP)
+def _protocols(plan: Plan) -> tuple[str, ...]:
+    if plan.operands.unix:
+        return (records.UNIX_DATAGRAM,) if plan.names.datagram else records.UNIX
+    return (records.UDP,) if plan.names.datagram else (records.TCP, records.UDP)
 
 
 def _numbers(port: int | str) -> set[int]:

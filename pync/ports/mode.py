@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.ports.collect import Snapshot
     from pync.ports.waiting import Output
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def run_ports(
     asked: Iterable[int | str],
-    options: Options,
+    plan: Plan,
     console: Console,
     wake: int = -1,
     heard: Callable[[], object] | None = None,
@@ -40,8 +40,8 @@ def run_ports(
     """Show the ports; 1 when certain ones were asked for and none of them is bound.
 
     Args:
-        asked: the port numbers and service names of the operands; the paths of -U are in `options.words`.
-        options: what the user typed.
+        asked: the port numbers and service names of the operands; the paths of -U are in `plan.operands.words`.
+        plan: what the user typed.
         console: where to show them.
         wake: a descriptor that becomes readable when a signal has arrived, -1: none (`pync.net.wake`).
         heard: what is done then; None: forget it.
@@ -49,25 +49,25 @@ def run_ports(
     Raises:
         Fault: a name is no service, the system tells nothing, or the output takes no more.
     """
-    what = collect.wanted(asked, options)
-    if options.watch is not None:
-        return _watch(what, options, console, wake, heard)
+    what = collect.wanted(asked, plan)
+    if plan.view.watch is not None:
+        return _watch(what, plan, console, wake, heard)
     snapshot = collect.collect(what)
-    console.print(_text(snapshot, options, console))
+    console.print(_text(snapshot, plan, console))
     if snapshot.partial:
         console.warn(hidden(snapshot))
-    certain = bool(options.words) or what.pid is not None or what.program is not None
+    certain = bool(plan.operands.words) or what.pid is not None or what.program is not None
     if certain and not any(row.bound for row in snapshot.ports):
         console.note("nothing that was asked for is bound")
         return NETWORK
     return OK
 
 
-def _text(snapshot: Snapshot, options: Options, console: Console) -> str:
-    if options.json:
-        return plain.document(snapshot, options.verbose > 0) + "\n"
+def _text(snapshot: Snapshot, plan: Plan, console: Console) -> str:
+    if plan.view.json:
+        return plain.document(snapshot, plan.view.verbose > 0) + "\n"
     if not console.output_is_terminal():
-        return plain.lines(snapshot, options.verbose > 0)
+        return plain.lines(snapshot, plan.view.verbose > 0)
     from pync.ports import table
 
     return table.render(table.unmarked(snapshot.ports), _width(console))
@@ -92,14 +92,12 @@ def hidden(snapshot: Snapshot) -> str:
     return f"the owners of {ports} cannot be seen: run as root to see all"
 
 
-def _watch(
-    what: collect.Wanted, options: Options, console: Console, wake: int, heard: Callable[[], object] | None
-) -> int:
+def _watch(what: collect.Wanted, plan: Plan, console: Console, wake: int, heard: Callable[[], object] | None) -> int:
     from pync.ports import watch
     from pync.ports.screen import open_screen
     from pync.ports.waiting import Alarm
 
-    alarm = Alarm(max(watch.SHORTEST, options.watch or 0.0), wake, heard)
+    alarm = Alarm(max(watch.SHORTEST, plan.view.watch or 0.0), wake, heard)
     output = console.output()
     told = False
 
@@ -111,12 +109,12 @@ def _watch(
         if snapshot.partial and not told:
             told = True
             console.warn(hidden(snapshot))
-        return _text(snapshot, options, console)
+        return _text(snapshot, plan, console)
 
     try:
-        screen = None if options.json else open_screen(output.fd)
+        screen = None if plan.view.json else open_screen(output.fd)
         if screen is not None:
             return watch.in_place(alarm, look, hidden, screen)
-        return watch.append(alarm, look, text, output, "" if options.json else "\n")
+        return watch.append(alarm, look, text, output, "" if plan.view.json else "\n")
     finally:
         output.close()

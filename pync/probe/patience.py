@@ -10,9 +10,9 @@ import time
 
 from pync.errors import OK, TIMEOUT, Fault, NameFault
 from pync.net import wake
-from pync.net.dial import connect_limit, dial, dial_unix
+from pync.net.dial import dial, dial_unix
 from pync.net.race import DialFault
-from pync.options import Options
+from pync.plan import Plan
 from pync.probe.outcome import OPEN, Outcome
 from pync.probe.scan import failures, probe, show
 from pync.wire.address import Target
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pync.net.unixpath import BoundPath
 
     Dialed = tuple[socket.socket, Address]
-    Attempt = Callable[[Options], Dialed]
+    Attempt = Callable[[Plan], Dialed]
 
 #: Seconds between two attempts of --wait: short at first, for what is about to start, then longer.
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.5
@@ -37,49 +37,49 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 PASSING = (DialFault, NameFault)
 
 
-def dial_patiently(host: str, port: int | str, options: Options, console: Console) -> Dialed:
+def dial_patiently(host: str, port: int | str, plan: Plan, console: Console) -> Dialed:
     """Dial until it answers, within the bounds of --wait or --retry.
 
     Raises:
         Fault: with code 3 when the time is over, naming the last cause; else the last attempt's own.
     """
-    return _patiently(lambda bounded: dial(host, port, bounded, console.note), options, console)
+    return _patiently(lambda bounded: dial(host, port, bounded, console.note), plan, console)
 
 
-def dial_unix_patiently(path: str, options: Options, own: BoundPath, console: Console) -> Dialed:
+def dial_unix_patiently(path: str, plan: Plan, own: BoundPath, console: Console) -> Dialed:
     """The same for the socket at a path; `own` as for `dial_unix`."""
 
-    def attempt(bounded: Options) -> Dialed:
+    def attempt(bounded: Plan) -> Dialed:
         own.remove()  # what the attempt before was bound to
         return dial_unix(path, bounded, own)
 
-    return _patiently(attempt, options, console)
+    return _patiently(attempt, plan, console)
 
 
-def _patiently(attempt: Attempt, options: Options, console: Console) -> Dialed:
-    if options.wait is not None:
-        return _until(time.monotonic() + options.wait, attempt, options, console)
+def _patiently(attempt: Attempt, plan: Plan, console: Console) -> Dialed:
+    if plan.probing.wait is not None:
+        return _until(time.monotonic() + plan.probing.wait, attempt, plan, console)
     pause = FIRST_RETRY
-    for _ in range(options.retry or 0):
+    for _ in range(plan.probing.retry or 0):
         try:
-            return attempt(options)
+            return attempt(plan)
         except PASSING as fault:
             _note(console, f"{fault.text}; trying again in {pause:g} s")
         wake.sleep(pause)
         pause = min(pause * 2, LONGEST_RETRY)
-    return attempt(options)
+    return attempt(plan)
 
 
-def _until(deadline: float, attempt: Attempt, options: Options, console: Console) -> Dialed:
+def _until(deadline: float, attempt: Attempt, plan: Plan, console: Console) -> Dialed:
     pause = FIRST_PAUSE
     said = ""
     while True:
         try:
-            return attempt(_within(options, deadline))
+            return attempt(_within(plan, deadline))
         except PASSING as fault:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Fault(f"{fault.text}\nno answer within {options.wait:g} s: timed out", TIMEOUT) from None
+                raise Fault(f"{fault.text}\nno answer within {plan.probing.wait:g} s: timed out", TIMEOUT) from None
             if fault.text != said:
                 said = fault.text
                 _note(console, f"{fault.text}; waiting")
@@ -87,13 +87,10 @@ def _until(deadline: float, attempt: Attempt, options: Options, console: Console
         pause = min(pause * GROWTH, LONGEST_PAUSE)
 
 
-def _within(options: Options, deadline: float) -> Options:
-    """The same options, but no attempt goes on for longer than what is left."""
+def _within(plan: Plan, deadline: float) -> Plan:
+    """The same plan, but no attempt goes on for longer than what is left."""
     left = max(0.001, deadline - time.monotonic())
-    limit = connect_limit(options)
-    changed = Options(options.words, **{name: value for name, value in vars(options).items() if name != "words"})
-    changed.connect_timeout = left if limit is None else min(limit, left)
-    return changed
+    return plan.changed(limits=plan.limits.within(left))
 
 
 def _note(console: Console, text: str) -> None:
@@ -130,14 +127,14 @@ class _Awaited:
         self.target.ports, self.cause = self._left, self._causes
 
 
-def wait_for_ports(targets: list[Target], options: Options, console: Console) -> int:
+def wait_for_ports(targets: list[Target], plan: Plan, console: Console) -> int:
     """Probe until every port is open (with --until-closed: none is), or the time is over; the exit code."""
-    assert options.wait is not None
-    deadline = time.monotonic() + options.wait
+    assert plan.probing.wait is not None
+    deadline = time.monotonic() + plan.probing.wait
     awaited = [_Awaited(target) for target in targets]
     pause = FIRST_PAUSE
     while True:
-        _probe_again(awaited, options, console, max(0.05, deadline - time.monotonic()))
+        _probe_again(awaited, plan, console, max(0.05, deadline - time.monotonic()))
         awaited = [each for each in awaited if each.cause]
         if not awaited:
             return OK
@@ -148,29 +145,31 @@ def wait_for_ports(targets: list[Target], options: Options, console: Console) ->
         pause = min(pause * GROWTH, LONGEST_PAUSE)
     for each in awaited:
         console.fail("\n".join(each.cause))
-    console.fail(f"{'still open' if options.until_closed else 'no answer'} after {options.wait:g} s: timed out")
+    console.fail(
+        f"{'still open' if plan.probing.until_closed else 'no answer'} after {plan.probing.wait:g} s: timed out"
+    )
     return TIMEOUT
 
 
-def _probe_again(awaited: list[_Awaited], options: Options, console: Console, limit: float) -> None:
+def _probe_again(awaited: list[_Awaited], plan: Plan, console: Console, limit: float) -> None:
     """Probe what is left, all at the same time; ports that are as they should be are told of, and are done."""
     by_target = {each.target: each for each in awaited}
     for each in awaited:
         each.begin()
 
     def seen(target: Target, outcome: Outcome) -> None:
-        if (outcome.state == OPEN) != options.until_closed:
-            show(target.name, outcome, options, console)
-        elif options.until_closed:
+        if (outcome.state == OPEN) != plan.probing.until_closed:
+            show(target.name, outcome, plan, console)
+        elif plan.probing.until_closed:
             place = target.name if target.path is not None else f"{target.name} port {outcome.port}"
             by_target[target].wait_on(outcome.port, [f"{place}: still open"])
         else:
             by_target[target].wait_on(outcome.port, failures(target.name, outcome))
 
     def unknown(target: Target, fault: NameFault) -> None:
-        if not options.until_closed:  # what has no name any more is closed
+        if not plan.probing.until_closed:  # what has no name any more is closed
             by_target[target].wait_on_name(fault)
 
-    probe([each.target for each in awaited], options, seen, unknown, limit)
+    probe([each.target for each in awaited], plan, seen, unknown, limit)
     for each in awaited:
         each.end(console)

@@ -12,7 +12,7 @@ from functools import partial
 
 from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault, reason
 from pync.net import wake
-from pync.net.dial import connect_limit, opener
+from pync.net.dial import opener
 from pync.net.race import describe_failure
 from pync.net.resolve import interleave, is_address, port_number, resolve, service_name, unix_address, wanted_family
 from pync.probe import forked_sweep
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.net.race import Opener
     from pync.net.resolve import Address
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.probe.forked_sweep import ForkedSweep
     from pync.probe.prober import Prober
     from pync.wire.address import Target
@@ -46,7 +46,7 @@ LIMIT = 3.0
 PARALLEL = 256
 
 
-def run_scan(targets: list[Target], options: Options, console: Console) -> int:
+def run_scan(targets: list[Target], plan: Plan, console: Console) -> int:
     """Probe the ports of each target and show what they are; returns the exit code.
 
     Raises:
@@ -56,12 +56,12 @@ def run_scan(targets: list[Target], options: Options, console: Console) -> int:
 
     def seen(target: Target, outcome: Outcome) -> None:
         states.add(outcome.state)
-        show(target.name, outcome, options, console)
+        show(target.name, outcome, plan, console)
 
     def unknown(target: Target, fault: NameFault) -> None:
         raise fault
 
-    probe(targets, options, seen, unknown, options.total_timeout)
+    probe(targets, plan, seen, unknown, plan.limits.total)
     if OPEN in states:
         return OK
     return NO_ANSWER if UNANSWERED in states else NETWORK
@@ -78,21 +78,21 @@ class _Host:
         self.ports = ports
 
 
-def probe(targets: list[Target], options: Options, seen: Seen, unknown: Unknown, limit: float | None = None) -> None:
+def probe(targets: list[Target], plan: Plan, seen: Seen, unknown: Unknown, limit: float | None = None) -> None:
     """Probe the ports of all targets together; `seen` is called for each port, in their order.
 
     `unknown` is told of names that do not resolve. `limit` is what is left of --wait or --total-timeout, in
     seconds, for all of them together.
     """
     until = float("inf") if limit is None else time.monotonic() + limit
-    hosts = _known_hosts(targets, options, unknown, until)
-    if len(hosts) == 1 and options.interval is None:
-        _probe_host(hosts[0], options, seen, until)
+    hosts = _known_hosts(targets, plan, unknown, until)
+    if len(hosts) == 1 and plan.pipeline.interval is None:
+        _probe_host(hosts[0], plan, seen, until)
     elif hosts:
-        _probe_hosts(hosts, options, seen, until)
+        _probe_hosts(hosts, plan, seen, until)
 
 
-def _known_hosts(targets: list[Target], options: Options, unknown: Unknown, until: float) -> list[_Host]:
+def _known_hosts(targets: list[Target], plan: Plan, unknown: Unknown, until: float) -> list[_Host]:
     """The targets whose names resolve, each name resolved once whatever the number of its ports."""
     numbers: dict[int, list[int]] = {}  # targets of one block share their list of ports
     # A silent DNS server must not take the time of the other names, nor all of that for probing.
@@ -100,9 +100,9 @@ def _known_hosts(targets: list[Target], options: Options, unknown: Unknown, unti
     hosts = []
     for target in targets:
         if id(target.ports) not in numbers:
-            numbers[id(target.ports)] = [0] if target.path is not None else _numbers(target, options)
+            numbers[id(target.ports)] = [0] if target.path is not None else _numbers(target, plan)
         try:
-            addresses = _addresses(target, options, (until - time.monotonic()) / max(1, shares))
+            addresses = _addresses(target, plan, (until - time.monotonic()) / max(1, shares))
         except NameFault as fault:
             unknown(target, fault)
             continue
@@ -117,70 +117,70 @@ def _has_name(target: Target) -> bool:
     return target.host is not None and not is_address(target.host)
 
 
-def _probe_host(host: _Host, options: Options, seen: Seen, until: float) -> None:
+def _probe_host(host: _Host, plan: Plan, seen: Seen, until: float) -> None:
     """All ports of the only host; many of them in two processes."""
     report = partial(_InOrder([host], seen).add, host)
 
     def half(report: Report) -> Sweep:
-        parallel = max(1, _parallel([host], options) // 2)
+        parallel = max(1, _parallel([host], plan) // 2)
         return Sweep(host.addresses, open_socket, limit=seconds, until=until, parallel=parallel, report=report)
 
     prober: ForkedSweep | Prober
-    if not options.udp and not options.banner and forked_sweep.pays_off(host.ports):
-        seconds, open_socket = _seconds(options), _opener(host, options)
+    if not plan.names.datagram and not plan.probing.banner and forked_sweep.pays_off(host.ports):
+        seconds, open_socket = _seconds(plan), _opener(host, plan)
         prober = forked_sweep.ForkedSweep(host.addresses, half, report)
     else:
-        prober = _prober(host, options, until, report, parallel=_parallel([host], options))
+        prober = _prober(host, plan, until, report, parallel=_parallel([host], plan))
     try:
         prober.run(host.ports)
     finally:
         prober.close()
 
 
-def _probe_hosts(hosts: list[_Host], options: Options, seen: Seen, until: float) -> None:
+def _probe_hosts(hosts: list[_Host], plan: Plan, seen: Seen, until: float) -> None:
     """Many hosts side by side; with -i one port of all after the other, with a pause between them."""
     order = _InOrder(hosts, seen)
-    crowd = Crowd(_parallel(hosts, options))
+    crowd = Crowd(_parallel(hosts, plan))
 
     def work() -> Iterator[tuple[Prober, int]]:
         for host in hosts:
-            prober = _prober(host, options, until, partial(order.add, host), crowd=crowd)
+            prober = _prober(host, plan, until, partial(order.add, host), crowd=crowd)
             yield from ((prober, port) for port in host.ports)
 
     try:
-        if options.interval is None:
+        if plan.pipeline.interval is None:
             crowd.run(work())
             return
         for number, each in enumerate(work()):
             if number:
-                wake.sleep(options.interval)
+                wake.sleep(plan.pipeline.interval)
             crowd.run([each])
     finally:
         crowd.close()
 
 
-def _prober(host: _Host, options: Options, until: float, report: Report, **of_crowd: Any) -> Prober:
-    open_socket, seconds = _opener(host, options), _seconds(options)
-    if options.udp and host.target.path is None:
+def _prober(host: _Host, plan: Plan, until: float, report: Report, **of_crowd: Any) -> Prober:
+    open_socket, seconds = _opener(host, plan), _seconds(plan)
+    if plan.names.datagram and host.target.path is None:
         return UdpSweep(host.addresses, open_socket, limit=seconds, until=until, report=report, **of_crowd)
     return Sweep(
-        host.addresses, open_socket, limit=seconds, until=until, report=report, banner=options.banner, **of_crowd
+        host.addresses, open_socket, limit=seconds, until=until, report=report, banner=plan.probing.banner, **of_crowd
     )
 
 
-def _seconds(options: Options) -> float:
+def _seconds(plan: Plan) -> float:
     """The time of each port."""
-    return connect_limit(options) or LIMIT
+    return plan.limits.connect or LIMIT
 
 
-def _parallel(hosts: list[_Host], options: Options) -> int:
+def _parallel(hosts: list[_Host], plan: Plan) -> int:
     """How many ports are probed at once, given that each takes a socket for each address of its host."""
     most = max(len(host.addresses) for host in hosts)
-    return max(1, descriptor_limit((options.parallel or PARALLEL) * most) // most)
+    return max(1, descriptor_limit((plan.probing.parallel or PARALLEL) * most) // most)
 
 
-def _opener(host: _Host, options: Options) -> Opener:
-    return opener(options, host.addresses) if host.target.path is None else unix_opener
+def _opener(host: _Host, plan: Plan) -> Opener:
+    return opener(plan, host.addresses) if host.target.path is None else unix_opener
 
 
 def unix_opener(address: Address) -> socket.socket:
@@ -190,30 +190,30 @@ def unix_opener(address: Address) -> socket.socket:
     return sock
 
 
-def _numbers(target: Target, options: Options) -> list[int]:
+def _numbers(target: Target, plan: Plan) -> list[int]:
     """The ports of the target, each once, in the order to probe and to show them."""
-    protocol = "udp" if options.udp else "tcp"
-    ports = list(dict.fromkeys(port_number(port, protocol, options.nodns) for port in target.ports))
-    if options.random_ports:
+    protocol = "udp" if plan.names.datagram else "tcp"
+    ports = list(dict.fromkeys(port_number(port, protocol, plan.names.numeric) for port in target.ports))
+    if plan.names.random_ports:
         from random import shuffle
 
         shuffle(ports)
     return ports
 
 
-def _addresses(target: Target, options: Options, left: float) -> list[Address]:
+def _addresses(target: Target, plan: Plan, left: float) -> list[Address]:
     """The addresses of a target; its name may be looked up for as many seconds as are left."""
     if target.path is not None:
-        if options.source is not None:
+        if plan.names.source is not None:
             raise UsageFault("-s/--source does not go with -z/--zero and a path")
-        return [unix_address(target.path, options.udp)]
-    limits = (connect_limit(options), None if left == float("inf") else max(0.0, left))
+        return [unix_address(target.path, plan.names.datagram)]
+    limits = (plan.limits.connect, None if left == float("inf") else max(0.0, left))
     found = resolve(
         target.host,
         0,
-        family=wanted_family(options),
-        datagram=options.udp,
-        numeric=options.nodns,
+        family=wanted_family(plan.names),
+        datagram=plan.names.datagram,
+        numeric=plan.names.numeric,
         limit=min((seconds for seconds in limits if seconds is not None), default=None),
     )
     return interleave(found)
@@ -235,9 +235,9 @@ class _InOrder:
             self._next = next(self._places, None)
 
 
-def show(host: str, outcome: Outcome, options: Options, console: Console) -> None:
+def show(host: str, outcome: Outcome, plan: Plan, console: Console) -> None:
     """Tell of one port: open ones always, the others with -v; with --json each as an object on stdout."""
-    if options.json:
+    if plan.view.json:
         _print_object(host, outcome, console)
     elif outcome.state == OPEN:
         console.say(_success(host, outcome))

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pync.options import Options
+    from pync.plan import Work
 
 SHELL = "/bin/sh"
 PREFIXES = ("PYNC_", "NCAT_")
@@ -40,17 +40,17 @@ class Program:
         return self.words[-1] if self.path == SHELL and "-c" in self.words[1:2] else self.words[0]
 
 
-def program_from(options: Options) -> Program | None:
+def program_from(work: Work) -> Program | None:
     """What -e or -c names; None where neither is given.
 
     Raises:
         Fault: with code 2, when there is nothing to run, or it cannot be run.
     """
-    if options.sh_exec is not None:
-        return Program(SHELL, _shell_words(options.sh_exec))
-    if options.exec is None:
+    if work.sh_exec is not None:
+        return Program(SHELL, _shell_words(work.sh_exec))
+    if work.exec is None:
         return None
-    words = _split(options.exec)
+    words = _split(work.exec)
     return Program(_find(words[0]), words)
 
 

@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.net.listen import Listener
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
 
 
-def run_listener(target: Target, options: Options, console: Console) -> int:
+def run_listener(target: Target, plan: Plan, console: Console) -> int:
     """Listen, take one connection, join it; returns the exit code."""
     started = time.monotonic()
-    admits = admission_for(options)
-    relay = joiner(options, console)
+    admits = admission_for(plan)
+    relay = joiner(plan, console)
     tally, handlers = Tally(), wake.Handlers()
     on_request(handlers, console.report)
     own = BoundPath()
     try:
-        listener = open_listener(target, options, console, own)
+        listener = open_listener(target, plan, console, own)
         try:
             tally.addresses, tally.blind = listener.names(), relay.blind
             tally.present = lambda: [relay] if tally.now else []
             console.outcome.listens(tally)
             door = Door(listener, console, tally, admits)
-            sock, name = door.wait(remaining(options, started))
+            sock, name = door.wait(remaining(plan, started))
             listener.close_sockets()
             tally.come()
             try:
-                return relay.run(sock, name, total=remaining(options, started))
+                return relay.run(sock, name, total=remaining(plan, started))
             finally:
                 tally.gone(relay)
         finally:

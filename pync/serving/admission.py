@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 
 from pync.errors import Fault, NameFault, UsageFault, reason
-from pync.net.dial import connect_limit
 from pync.net.resolve import resolve
 from pync.wire.rules import AddressSet, parse_rule, split_rules, unmapped
 
@@ -18,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pync.options import Options
+    from pync.plan import Access
     from pync.wire.rules import Span
 
 
@@ -52,20 +51,20 @@ def _numeric(host: str) -> tuple[int, int]:
     return unmapped(6, int.from_bytes(packed, "big"))
 
 
-def admission(options: Options) -> Admission | None:
+def admission(access: Access, limit: float | None = None) -> Admission | None:
     """What the options say about who may connect; None where they let everybody in.
 
     A file of allowed clients without any rule admits nobody: a list that has become empty must not
-    open the door. A name stands for all its addresses, whatever -4 and -6 say.
+    open the door. `limit` bounds a look-up, in seconds. A name stands for all its addresses, whatever -4 and -6 say.
 
     Raises:
         UsageFault: a rule is none; the text names its option, or its file and line.
         NameFault: a name does not resolve.
         Fault: with code 1, a file cannot be read.
     """
-    lookup = Lookup(options.nodns, connect_limit(options))
-    allowed = _side("--allow", options.allow, options.allowfile, lookup)
-    denied = _side("--deny", options.deny, options.denyfile, lookup)
+    lookup = Lookup(access.numeric, limit)
+    allowed = _side("--allow", access.allow, access.allowfile, lookup)
+    denied = _side("--deny", access.deny, access.denyfile, lookup)
     if allowed is None and denied is None:
         return None
     return Admission(allowed, denied or AddressSet())

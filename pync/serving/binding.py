@@ -11,7 +11,6 @@ import socket
 from pync.errors import AddressInUse, Fault
 from pync.net.listen import Listener, listen, write_port_file
 from pync.net.resolve import show_host
-from pync.options import PROGRAMS, any_of
 from pync.wire.address import Target
 
 TYPE_CHECKING = False
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.net.resolve import Address
     from pync.net.unixpath import BoundPath
-    from pync.options import Options
+    from pync.plan import Plan
 
 #: A plain listener takes one connection: whoever comes second is better refused than kept waiting.
 BACKLOG_ONE = 1
@@ -32,64 +31,64 @@ BACKLOG_MANY = 4096
 HTTP_PORT = 80
 
 
-def open_listener(target: Target, options: Options, console: Console, own: BoundPath) -> Listener:
+def open_listener(target: Target, plan: Plan, console: Console, own: BoundPath) -> Listener:
     """Bind, say where, write the port file: all of it before anybody can be accepted."""
-    listener = bind(target, options, console, own)
-    say_bound(listener, target, options, console)
-    if options.port_file is not None:
+    listener = bind(target, plan, console, own)
+    say_bound(listener, target, plan, console)
+    if plan.serving.port_file is not None:
         try:
-            write_port_file(options.port_file, listener)
+            write_port_file(plan.serving.port_file, listener)
         except Fault:
             listener.close()
             raise
     return listener
 
 
-def admission_for(options: Options) -> Callable[[str], bool] | None:
+def admission_for(plan: Plan) -> Callable[[str], bool] | None:
     """Tells of an address whether it may come (--allow, --deny and their files); None where all may.
 
     Raises:
         Fault: a rule, a file or a name in one makes no sense.
     """
-    if not any_of(options, ("allow", "deny", "allowfile", "denyfile")):
+    if not plan.access.any:
         return None
     from pync.serving.admission import admission
 
-    rules = admission(options)
+    rules = admission(plan.access, plan.limits.connect)
     return rules.admits if rules else None
 
 
-def bind(target: Target, options: Options, console: Console, own: BoundPath) -> Listener:
+def bind(target: Target, plan: Plan, console: Console, own: BoundPath) -> Listener:
     """Bind, and say nothing of it but that a port was in use, where another one may be taken."""
-    backlog = options.backlog or (BACKLOG_MANY if options.keep_open else BACKLOG_ONE)
+    backlog = plan.serving.backlog or (BACKLOG_MANY if plan.serving.keep_open else BACKLOG_ONE)
     for port in target.ports[:-1]:
         try:
             one = Target(target.host, [port])
-            return listen(one, options, backlog, console.note, own, private=private(options))
+            return listen(one, plan, backlog, console.note, own, private=plan.work.private)
         except AddressInUse:
             console.say(f"port {port} is in use, trying the next one")
     last = Target(target.host, target.ports[-1:], target.path)
-    return listen(last, options, backlog, console.note, own, private=private(options))
+    return listen(last, plan, backlog, console.note, own, private=plan.work.private)
 
 
-def say_bound(listener: Listener, target: Target, options: Options, console: Console) -> None:
+def say_bound(listener: Listener, target: Target, plan: Plan, console: Console) -> None:
     """A line for each address; without -v too where the system picked the port."""
     tell = console.say if target.ports == [0] else console.note
     for address in listener.addresses():
         at = address.sockaddr
         if address.family == socket.AF_UNIX:
             tell(f"Bound on {address.host}", "bound", at)
-            if not options.udp:
+            if not plan.names.datagram:
                 tell(f"Listening on {address.host}", "listening", at)
-        elif options.udp:
+        elif plan.names.datagram:
             tell(f"Bound on {address.host} {address.port}", "bound", at)
         else:
             tell(f"Listening on {address.host} {address.port}", "listening", at)
-    if target.host is None and target.path is None and private(options):
+    if target.host is None and target.path is None and plan.work.private:
         console.say("only for this machine: name a HOST, such as 0.0.0.0 or ::, to let others in")
-    if any_of(options, ("http", "http_root")) and target.path is None:
+    if plan.work.root is not None and target.path is None:
         url = _url(min(listener.addresses(), key=lambda address: address.family != socket.AF_INET))
-        console.say(f"Serving {os.path.abspath(options.http_root or '.')} at {url}", "serving", url=url)
+        console.say(f"Serving {os.path.abspath(plan.work.root)} at {url}", "serving", url=url)
 
 
 def _url(address: Address) -> str:
@@ -97,11 +96,6 @@ def _url(address: Address) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{address.port}/" if address.port != HTTP_PORT else f"http://{shown}/"
-
-
-def private(options: Options) -> bool:
-    """Whether what is served is nothing to offer to everybody by default: programs, files."""
-    return any_of(options, (*PROGRAMS, "http", "http_root"))
 
 
 def client_names(connection: socket.socket, peer: Any) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from pync.net import wake
 from pync.net.dial import dial, dial_unix, remaining
 from pync.net.resolve import service_name
 from pync.net.unixpath import BoundPath
-from pync.options import PROGRAMS, any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,64 +21,64 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.handlers.program import Programs
     from pync.net.resolve import Address
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
 
 
-def run_client(target: Target, options: Options, console: Console) -> int:
+def run_client(target: Target, plan: Plan, console: Console) -> int:
     """Connect to each port of the target in turn and relay; returns the exit code.
 
     A port that cannot be reached does not count when another one could.
     """
     started = time.monotonic()
-    relay = joiner(options, console)
+    relay = joiner(plan, console)
     try:
         if target.path is not None:
-            return _one_path(target.path, options, console, relay, started)
-        return _each_port(target, options, console, relay, started)
+            return _one_path(target.path, plan, console, relay, started)
+        return _each_port(target, plan, console, relay, started)
     finally:
         relay.close()
 
 
-def joiner(options: Options, console: Console) -> Relay | Programs:
+def joiner(plan: Plan, console: Console) -> Relay | Programs:
     """What a connection is joined with: our input and output, or the program of -e or -c.
 
     Raises:
         Fault: with code 2, when the program cannot be run.
     """
-    if not any_of(options, PROGRAMS):
-        return Relay(options, console)
+    if not plan.work.program:
+        return Relay(plan, console)
     from pync.handlers.program import Programs
     from pync.processes.program import program_from
 
-    program = program_from(options)
+    program = program_from(plan.work)
     assert program is not None
-    return Programs(program, options, console)
+    return Programs(program, plan, console)
 
 
-def _one_path(path: str, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
+def _one_path(path: str, plan: Plan, console: Console, relay: Relay | Programs, started: float) -> int:
     own = BoundPath()
     try:
-        sock, address = _reach_path(path, options, own, console)
-        return relay.run(sock, announce(path, address, console), total=remaining(options, started))
+        sock, address = _reach_path(path, plan, own, console)
+        return relay.run(sock, announce(path, address, console), total=remaining(plan, started))
     finally:
         own.remove()
 
 
-def _each_port(target: Target, options: Options, console: Console, relay: Relay | Programs, started: float) -> int:
+def _each_port(target: Target, plan: Plan, console: Console, relay: Relay | Programs, started: float) -> int:
     assert target.host is not None
     ports = list(target.ports)
-    if options.random_ports:
+    if plan.names.random_ports:
         from random import shuffle
 
         shuffle(ports)
     reached: list[int] = []
     unreached: list[int] = []
     for number, port in enumerate(ports):
-        if number and options.interval is not None:
-            wake.sleep(options.interval)
+        if number and plan.pipeline.interval is not None:
+            wake.sleep(plan.pipeline.interval)
         try:
-            sock, address = _reach(target.host, port, options, console)
+            sock, address = _reach(target.host, port, plan, console)
         except NameFault:
             raise  # what holds for every port is said once
         except Fault as fault:
@@ -89,26 +88,26 @@ def _each_port(target: Target, options: Options, console: Console, relay: Relay 
         name = announce(target.host, address, console)
         if isinstance(relay, Relay):
             relay.is_last = number + 1 == len(ports)
-        reached.append(relay.run(sock, name, total=remaining(options, started)))
+        reached.append(relay.run(sock, name, total=remaining(plan, started)))
     return max(reached) if reached else max(unreached, default=OK)
 
 
-def _reach(host: str, port: int | str, options: Options, console: Console) -> tuple[socket.socket, Address]:
+def _reach(host: str, port: int | str, plan: Plan, console: Console) -> tuple[socket.socket, Address]:
     """Dial; with --wait or --retry as often as they ask."""
-    if options.wait is None and options.retry is None:
-        return dial(host, port, options, console.note)
+    if plan.probing.wait is None and plan.probing.retry is None:
+        return dial(host, port, plan, console.note)
     from pync.probe.patience import dial_patiently
 
-    return dial_patiently(host, port, options, console)
+    return dial_patiently(host, port, plan, console)
 
 
-def _reach_path(path: str, options: Options, own: BoundPath, console: Console) -> tuple[socket.socket, Address]:
+def _reach_path(path: str, plan: Plan, own: BoundPath, console: Console) -> tuple[socket.socket, Address]:
     """The same for a path."""
-    if options.wait is None and options.retry is None:
-        return dial_unix(path, options, own)
+    if plan.probing.wait is None and plan.probing.retry is None:
+        return dial_unix(path, plan, own)
     from pync.probe.patience import dial_unix_patiently
 
-    return dial_unix_patiently(path, options, own, console)
+    return dial_unix_patiently(path, plan, own, console)
 
 
 def announce(host: str, address: Address, console: Console) -> str:

@@ -17,7 +17,6 @@ from pync.handlers.talk import Talk
 from pync.net import wake
 from pync.net.dial import remaining
 from pync.net.unixpath import BoundPath
-from pync.options import BUILT_IN, PROGRAMS, any_of
 from pync.serving.binding import admission_for, open_listener
 from pync.serving.loops import loop_maker
 from pync.serving.report import on_request
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.net.listen import Listener
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.serving.server import Admits, Client, OnEnd
     from pync.wire.address import Target
     from pync.wire.http.uploads import BasicAuth
@@ -53,24 +52,24 @@ if TYPE_CHECKING:
 MOST_PROGRAMS = 100
 
 
-def run_server(target: Target, options: Options, console: Console) -> int:
+def run_server(target: Target, plan: Plan, console: Console) -> int:
     """Serve the clients of a stream listener; returns the exit code.
 
     Raises:
         Fault: it cannot be opened, or went on too long (--total-timeout).
     """
     started = time.monotonic()
-    admits = admission_for(options)
-    make_offer = offering(options, console)
+    admits = admission_for(plan)
+    make_offer = offering(plan, console)
     limit = DescriptorLimit()
     console.outcome.begin()
     handlers = wake.Handlers()
     on_request(handlers, console.report)
     own = BoundPath()
     try:
-        listener = open_listener(target, options, console, own)
+        listener = open_listener(target, plan, console, own)
         try:
-            return serve(listener, options, console, make_offer, admits, remaining(options, started))
+            return serve(listener, plan, console, make_offer, admits, remaining(plan, started))
         finally:
             listener.close()
     finally:
@@ -81,7 +80,7 @@ def run_server(target: Target, options: Options, console: Console) -> int:
 
 def serve(
     listener: Listener,
-    options: Options,
+    plan: Plan,
     console: Console,
     make_offer: MakeOffer,
     admits: Admits | None,
@@ -93,7 +92,7 @@ def serve(
     Raises:
         Fault: what the user should read.
     """
-    loop = loop_maker(options.loop)()
+    loop = loop_maker(plan.serving.loop)()
     handlers = wake.Handlers()
     try:
         server = Server(
@@ -101,9 +100,9 @@ def serve(
             listener,
             console,
             admits=admits,
-            most=most_clients(options),
-            once=not options.keep_open,
-            tell=console.note if any_of(options, (*BUILT_IN, *PROGRAMS)) and options.keep_open else console.fail,
+            most=most_clients(plan),
+            once=not plan.serving.keep_open,
+            tell=console.note if (plan.work.answered or plan.work.program) and plan.serving.keep_open else console.fail,
         )
         _hear(handlers, server)
         console.outcome.listens(server.tally)
@@ -130,59 +129,60 @@ def _hear(handlers: wake.Handlers, server: Server) -> None:
         handlers.on(number, partial(server.stop, code))
 
 
-def most_clients(options: Options) -> int | None:
+def most_clients(plan: Plan) -> int | None:
     """How many are served at once; None for as many as there are descriptors."""
-    if options.max_conns is not None:
-        return options.max_conns
-    return MOST_PROGRAMS if any_of(options, PROGRAMS) else None
+    if plan.serving.max_conns is not None:
+        return plan.serving.max_conns
+    return MOST_PROGRAMS if plan.work.program else None
 
 
 # --- what is done for a client
 
 
-def offering(options: Options, console: Console) -> MakeOffer:
+def offering(plan: Plan, console: Console) -> MakeOffer:
     """What the options say is done for clients; whatever is wrong with it shows before anything is bound.
 
     Raises:
         Fault: there is no such directory to serve, no such program, no such event loop, no output.
     """
-    loop_maker(options.loop)
-    if options.http or options.http_root is not None:
-        return _web(options, console)
-    if any_of(options, PROGRAMS):
-        return _programs(options, console)
-    make = service(options, time.time)
-    if make is not None:
-        return lambda server: Talk(server.loop, options, make)
-    if not options.send_only:
+    loop_maker(plan.serving.loop)
+    if plan.work.root is not None:
+        return _web(plan, console)
+    if plan.work.program:
+        return _programs(plan, console)
+    if plan.work.service is not None:
+        make = service(plan.work.service, time.time)
+        return lambda server: Talk(server.loop, plan, make)
+    if not plan.ends.send_only:
         console.check_output()
     files = None
-    if options.output_dir is not None:
+    if plan.pipeline.output_dir is not None:
         from pync.handlers.client_files import ClientFiles
 
-        files = ClientFiles(options.output_dir)
-    return lambda server: Hub(server.loop, options, console, lambda fault: server.stop(fault=fault), files)
+        files = ClientFiles(plan.pipeline.output_dir)
+    return lambda server: Hub(server.loop, plan, console, lambda fault: server.stop(fault=fault), files)
 
 
-def _web(options: Options, console: Console) -> MakeOffer:
+def _web(plan: Plan, console: Console) -> MakeOffer:
     from pync.handlers.access import access_log
     from pync.handlers.site import Site
     from pync.handlers.uploads import Store
     from pync.handlers.web import Web
 
-    auth = _auth(options)
-    site, log = Site(options.http_root or "."), access_log(options, console)
-    store = Store(site, overwrite=options.overwrite, most=options.max_upload) if options.http_upload else None
-    return lambda server: Web(server.loop, options, site, lambda: server.clients, log, store, auth)
+    assert plan.work.root is not None
+    auth = _auth(plan)
+    site, log = Site(plan.work.root), access_log(plan, console)
+    store = Store(site, overwrite=plan.work.overwrite, most=plan.work.max_upload) if plan.work.upload else None
+    return lambda server: Web(server.loop, plan, site, lambda: server.clients, log, store, auth)
 
 
-def _auth(options: Options) -> BasicAuth | None:
+def _auth(plan: Plan) -> BasicAuth | None:
     """Whom --auth, or else PYNC_AUTH, lets in; None for everybody.
 
     Raises:
         UsageFault: there is no colon in it.
     """
-    credentials = os.environ.get("PYNC_AUTH") if options.auth is None else options.auth
+    credentials = os.environ.get("PYNC_AUTH") if plan.work.auth is None else plan.work.auth
     if credentials is None:
         return None
     if ":" not in credentials:
@@ -192,11 +192,11 @@ def _auth(options: Options) -> BasicAuth | None:
     return BasicAuth(credentials)
 
 
-def _programs(options: Options, console: Console) -> MakeOffer:
+def _programs(plan: Plan, console: Console) -> MakeOffer:
     from pync.handlers.program import ProgramClients, Programs
     from pync.processes.program import program_from
 
-    program = program_from(options)
+    program = program_from(plan.work)
     assert program is not None
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # a program gets what we were given
-    return lambda server: ProgramClients(server.loop, Programs(program, options, console, limit))
+    return lambda server: ProgramClients(server.loop, Programs(program, plan, console, limit))

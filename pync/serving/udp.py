@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.engine.session import Policy, idle_limit
+from pync.engine.session import Policy
 from pync.errors import NETWORK, OK, UsageFault
 from pync.handlers.stdio import Relay
 from pync.net import wake
@@ -26,7 +26,6 @@ from pync.net.packets import PacketSource
 from pync.net.peers import Peer
 from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
-from pync.options import any_of
 from pync.serving.binding import admission_for, open_listener
 from pync.serving.notes import Notes
 from pync.serving.report import on_request
@@ -39,15 +38,9 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.engine.flow import Flow
     from pync.net.endpoint import Endpoint
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
 
-#: Options for which each datagram counts by itself.
-BORDERS = ("recv_limit", "hex_dump", "rate", "delay", "lines", "stamp", "prefix", "output_dir")
-#: Options for which each read of our input counts by itself, or that change its bytes.
-READS = ("crlf", "hash", "output", "hex_dump", "rate", "delay", "interval", "lines")
-#: Options for which it counts whose datagram it is.
-OF_PEERS = ("stamp", "prefix", "output_dir")
 #: Seconds of silence after our input that end a session (-q, or -w, says otherwise).
 SILENCE = 1.0
 
@@ -55,8 +48,8 @@ SILENCE = 1.0
 class DatagramRelay(Relay):
     """Joins datagrams to the standard streams."""
 
-    def __init__(self, options: Options, console: Console) -> None:
-        super().__init__(options, console)
+    def __init__(self, plan: Plan, console: Console) -> None:
+        super().__init__(plan, console)
         self._held_input: Flow | None = None
 
     def run_datagrams(self, datagrams: Datagrams, name: str, *, total: float | None, waiting: bool) -> int:
@@ -67,11 +60,11 @@ class DatagramRelay(Relay):
         something could not be sent.
         """
         loop = Loop()
-        source = DatagramSource(datagrams, many=not any_of(self.options, BORDERS))
-        sink = DatagramSink(datagrams, self.options.datagram_size, alone=self.options.rate is not None)
-        if isinstance(self.input, PipeEndpoint) and self.input.kind == PIPE and not any_of(self.options, READS):
+        source = DatagramSource(datagrams, many=not self.plan.borders)
+        sink = DatagramSink(datagrams, self.plan.pipeline.datagram_size, alone=self.plan.pipeline.rate is not None)
+        if isinstance(self.input, PipeEndpoint) and self.input.kind == PIPE and not self.plan.pipeline.by_read:
             self.input = PacketSource(self.input, sink)
-        down = self.downward(loop, source, [Attribution(self, datagrams)] if any_of(self.options, OF_PEERS) else [])
+        down = self.downward(loop, source, [Attribution(self, datagrams)] if self.plan.pipeline.by_peer else [])
         up = self.upward(loop, sink)
         self._held_input = up if waiting else None
         if self._held_input:
@@ -79,7 +72,7 @@ class DatagramRelay(Relay):
         session = self.session(loop, source, up, down, self._policy(total), name)
         try:
             code = self.converse(loop, session, unsent=lambda: datagrams.unsent)
-            if up is not None and not up.moved and not self.options.listen:
+            if up is not None and not up.moved and not self.plan.serving.listen:
                 self.console.note("nothing was sent: our input was empty")
         finally:
             loop.close()
@@ -101,20 +94,20 @@ class DatagramRelay(Relay):
             self._held_input = None
 
     def _policy(self, total: float | None) -> Policy:
-        options = self.options
-        patience = SILENCE if options.timeout is None else options.timeout
+        plan = self.plan
+        patience = SILENCE if plan.limits.silence is None else plan.limits.silence
         if self.input is not None and self.input.kind == TTY:
             patience = -1.0
-        explicit = options.quit_after is not None and options.quit_after >= 0
+        explicit = plan.ends.quit_after is not None and plan.ends.quit_after >= 0
         return Policy(
             half_close=False,
-            hold_empty=options.listen and not explicit,
-            end_absent=explicit and not (options.no_stdin or options.recv_only),
-            quit_after=patience if options.quit_after is None else options.quit_after,
+            hold_empty=plan.serving.listen and not explicit,
+            end_absent=explicit and plan.ends.reads_input,
+            quit_after=patience if plan.ends.quit_after is None else plan.ends.quit_after,
             by_silence=True,
-            awaits_peer=options.listen,
-            send_only=options.send_only,
-            idle=idle_limit(options),
+            awaits_peer=plan.serving.listen,
+            send_only=plan.ends.send_only,
+            idle=plan.limits.idle,
             total=total,
         )
 
@@ -139,41 +132,39 @@ class Attribution:
         return b""
 
 
-def run_udp(target: Target, options: Options, console: Console) -> int:
+def run_udp(target: Target, plan: Plan, console: Console) -> int:
     """Exchange datagrams with the target, or with whoever sends to it; returns the exit code."""
     started = time.monotonic()
-    relay = DatagramRelay(options, console)
+    relay = DatagramRelay(plan, console)
     try:
-        if options.listen:
-            return _listen(target, options, console, relay, started)
+        if plan.serving.listen:
+            return _listen(target, plan, console, relay, started)
         if len(target.ports) > 1:
             raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
-        if options.wait is not None:
-            raise UsageFault("--wait with -u/--udp needs -z/--zero: a session over UDP cannot tell an answer")
-        return _converse(target, options, console, relay, started)
+        return _converse(target, plan, console, relay, started)
     finally:
         relay.close()
 
 
-def _converse(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+def _converse(target: Target, plan: Plan, console: Console, relay: DatagramRelay, started: float) -> int:
     own = BoundPath()
     try:
         if target.path is not None:
-            sock, address = dial_unix(target.path, options, own)
+            sock, address = dial_unix(target.path, plan, own)
             datagrams = unix_datagrams(sock, address.host, console.fail)
         else:
             assert target.host is not None
-            datagrams = dial_datagrams(target.host, target.ports[0], options, console.fail)
+            datagrams = dial_datagrams(target.host, target.ports[0], plan, console.fail)
         assert datagrams.peer is not None
         name = datagrams.peer.name
         console.note(f"Sending to {name}", "connected", datagrams.peer.address or datagrams.peer.sock.getpeername())
         relay.meet(datagrams.peer)
-        return relay.run_datagrams(datagrams, name, total=remaining(options, started), waiting=False)
+        return relay.run_datagrams(datagrams, name, total=remaining(plan, started), waiting=False)
     finally:
         own.remove()
 
 
-def _listen(target: Target, options: Options, console: Console, relay: DatagramRelay, started: float) -> int:
+def _listen(target: Target, plan: Plan, console: Console, relay: DatagramRelay, started: float) -> int:
     tally, handlers = Tally(lambda: [relay]), wake.Handlers()
 
     def received(peer: Peer) -> None:
@@ -183,7 +174,7 @@ def _listen(target: Target, options: Options, console: Console, relay: DatagramR
         console.note(f"Connection received on {show_host(peer.address)}{port}", "connected", peer.address)
         relay.peer_known()
 
-    rules = admission_for(options)
+    rules = admission_for(plan)
 
     notes = Notes(console)
 
@@ -198,11 +189,11 @@ def _listen(target: Target, options: Options, console: Console, relay: DatagramR
     on_request(handlers, console.report)
     own = BoundPath()
     try:
-        listener = open_listener(target, options, console, own)
+        listener = open_listener(target, plan, console, own)
         tally.addresses = listener.names()
         console.outcome.listens(tally)
         datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received, admits if rules else None)
-        return relay.run_datagrams(datagrams, "listener", total=remaining(options, started), waiting=True)
+        return relay.run_datagrams(datagrams, "listener", total=remaining(plan, started), waiting=True)
     finally:
         handlers.restore()
         own.remove()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.engine.session import idle_limit
 from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
 from pync.handlers.peer_program import PeerProgram
 from pync.handlers.program import Programs
@@ -27,7 +26,6 @@ from pync.net.peers import Peer
 from pync.net.pktinfo import answer_from
 from pync.net.resolve import show_host
 from pync.net.unixpath import BoundPath
-from pync.options import ROWS, any_of
 from pync.processes.program import addresses_environment, program_from
 from pync.serving.binding import open_listener
 from pync.serving.notes import Notes
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.console import Console
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
 
 #: Seconds of silence after which a peer counts as gone (-w and --idle-timeout say otherwise).
@@ -50,10 +48,6 @@ SILENCE = 60.0
 MOST_PEERS = 100
 #: Datagrams taken in a row before others get their turn.
 BATCH = 32
-#: Options of a stream's relay that say nothing about a program's datagrams.
-STREAM_ONLY = (
-    "rate", "delay", "interval", "quit_after", "send_only", "recv_only", "recv_limit", "lines", "progress",
-)  # fmt: skip
 
 
 class PeerPrograms:
@@ -64,9 +58,9 @@ class PeerPrograms:
         self._loop = loop
         self._admits = admits
         self._console = programs.console
-        idle = idle_limit(programs.options)
+        idle = programs.plan.limits.idle
         self._idle = SILENCE if idle is None else idle
-        self._most = programs.options.max_conns or MOST_PEERS
+        self._most = programs.plan.serving.max_conns or MOST_PEERS
         self._peers: dict[Any, PeerProgram] = {}
         self.alive: set[PeerProgram] = set()  # those that are deaf and not over yet too
         self.tally = Tally(lambda: self.alive)
@@ -184,9 +178,7 @@ def _name(sock: socket.socket, address: Any) -> str:
     return show_host(address or "") if sock.family == socket.AF_UNIX else f"{show_host(address)} {address[1]}"
 
 
-def run_udp_program(
-    target: Target, options: Options, console: Console, admits: Callable[[str], bool] | None = None
-) -> int:
+def run_udp_program(target: Target, plan: Plan, console: Console, admits: Callable[[str], bool] | None = None) -> int:
     """Run the program of -e or -c for datagrams; returns the exit code.
 
     A listener serves until it is stopped. A client returns the status of its program; -w is the silence
@@ -195,14 +187,13 @@ def run_udp_program(
     Raises:
         Fault: the program cannot be run, a socket cannot be had, or (code 3) --total-timeout is over.
     """
-    _check(options)
     started = time.monotonic()
-    program = program_from(options)
+    program = program_from(plan.work)
     assert program is not None, "called with -e or -c only"
-    programs = Programs(program, options, console)
+    programs = Programs(program, plan, console)
     own = BoundPath()
     try:
-        if options.listen:
+        if plan.serving.listen:
             return _listen(target, programs, own, started, admits)
         return _converse(target, programs, own, started)
     finally:
@@ -210,18 +201,12 @@ def run_udp_program(
         programs.close()
 
 
-def _check(options: Options) -> None:
-    for name in STREAM_ONLY:
-        if any_of(options, (name,)):
-            raise UsageFault(f"{ROWS[name].spellings()[-1]} does not go with a program over datagrams")
-
-
 def _listen(
     target: Target, programs: Programs, own: BoundPath, started: float, admits: Callable[[str], bool] | None
 ) -> int:
     handlers = wake.Handlers()
     on_request(handlers, programs.console.report)
-    listener = open_listener(target, programs.options, programs.console, own)
+    listener = open_listener(target, programs.plan, programs.console, own)
     loop = Loop()
     peers = PeerPrograms(programs, loop, admits)
     peers.tally.addresses = listener.names()
@@ -229,7 +214,7 @@ def _listen(
     try:
         for sock in listener.sockets:
             peers.listen(sock)
-        _run(loop, remaining(programs.options, started), "listener")
+        _run(loop, remaining(programs.plan, started), "listener")
     finally:
         peers.close()
         handlers.restore()
@@ -254,8 +239,8 @@ def _run(loop: Loop, total: float | None, name: str) -> None:
 
 
 def _converse(target: Target, programs: Programs, own: BoundPath, started: float) -> int:
-    options, console = programs.options, programs.console
-    datagrams = _dial(target, options, console, own)
+    plan, console = programs.plan, programs.console
+    datagrams = _dial(target, plan, console, own)
     peer = datagrams.peer
     assert peer is not None
     remote = peer.sock.getpeername() if peer.address is None else peer.address
@@ -264,7 +249,7 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
     began = time.monotonic()
     loop = Loop()
     source = DatagramSource(datagrams)
-    program = PeerProgram(programs, loop, datagrams.send, idle_limit(options), lambda _: loop.stop())
+    program = PeerProgram(programs, loop, datagrams.send, plan.limits.idle, lambda _: loop.stop())
     buffer = memoryview(bytearray(1 << 18))
 
     def readable() -> None:
@@ -282,7 +267,7 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
         for sock in datagrams.sockets:
             loop.add_reader(sock.fileno(), readable)
         try:
-            _run(loop, remaining(options, started), peer.name)
+            _run(loop, remaining(plan, started), peer.name)
         finally:
             program.release()
             console.moved(program.sent, program.received, time.monotonic() - began)
@@ -293,11 +278,11 @@ def _converse(target: Target, programs: Programs, own: BoundPath, started: float
     return NETWORK if program.code == OK and (datagrams.refused or datagrams.unsent) else program.code
 
 
-def _dial(target: Target, options: Options, console: Console, own: BoundPath) -> Datagrams:
+def _dial(target: Target, plan: Plan, console: Console, own: BoundPath) -> Datagrams:
     if len(target.ports) > 1:
         raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
     if target.path is not None:
-        sock, address = dial_unix(target.path, options, own)
+        sock, address = dial_unix(target.path, plan, own)
         return unix_datagrams(sock, address.host, console.fail)
     assert target.host is not None
-    return dial_datagrams(target.host, target.ports[0], options, console.fail)
+    return dial_datagrams(target.host, target.ports[0], plan, console.fail)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import time
 
-from pync.engine.session import idle_limit
 from pync.errors import OK, TIMEOUT, Fault, reason
 from pync.net import bursts, wake
 from pync.net.datagram import ANCILLARY_SPACE
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.console import Console
-    from pync.options import Options
+    from pync.plan import Plan
     from pync.wire.address import Target
     from pync.wire.services import Service
 
@@ -73,7 +72,7 @@ class DatagramService:
         self,
         loop: Loop,
         service: Service,
-        options: Options,
+        plan: Plan,
         console: Console,
         counts: Counts,
         admits: Callable[[str], bool] | None,
@@ -85,7 +84,7 @@ class DatagramService:
         self.notes = Notes(console)
         self.last_heard: float | None = None
         self.fault: Fault | None = None
-        self._most = options.recv_limit
+        self._most = plan.ends.read_limit
 
     def serve(self, sock: socket.socket) -> None:
         """Begin to answer what comes to a non-blocking socket."""
@@ -270,7 +269,7 @@ def _arrival(address: Any, silence: str) -> str:
 
 def run_udp_service(
     target: Target,
-    options: Options,
+    plan: Plan,
     console: Console,
     admits: Callable[[str], bool] | None = None,
     counts: Counts | None = None,
@@ -286,22 +285,22 @@ def run_udp_service(
     started = time.monotonic()
     counts = Counts() if counts is None else counts
     handlers = wake.Handlers()
-    make = service(options, time.time)
-    assert make is not None, "called for a built-in service only"
+    assert plan.work.service is not None, "called for a built-in service only"
+    make = service(plan.work.service, time.time)
     on_request(handlers, console.report)
     console.outcome.begin()
     own = BoundPath()
     loop = Loop()
     try:
-        served = DatagramService(loop, make(), options, console, counts, admits)
-        listener = open_listener(target, options, console, own)
+        served = DatagramService(loop, make(), plan, console, counts, admits)
+        listener = open_listener(target, plan, console, own)
         try:
             counts.addresses = listener.names()
             console.outcome.listens(counts)
             for sock in listener.sockets:
                 served.serve(sock)
-            served.stop_after(remaining(options, started))
-            served.stop_when_silent(idle_limit(options))
+            served.stop_after(remaining(plan, started))
+            served.stop_when_silent(plan.limits.idle)
             loop.run()
         finally:
             console.dropped(bursts.dropped(listener.sockets))

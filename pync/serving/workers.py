@@ -13,12 +13,12 @@ import sys
 import time
 from functools import partial
 
-from pync.errors import NETWORK, OK, TIMEOUT, Fault, UsageFault, reason
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
 from pync.net import wake
 from pync.net.dial import remaining
 from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
-from pync.options import BUILT_IN, PROGRAMS, Options, any_of
+from pync.plan import Plan
 from pync.serving.binding import admission_for, bind, open_listener
 from pync.serving.report import on_request
 from pync.serving.serve import most_clients, offering, serve
@@ -45,34 +45,32 @@ RESTART = 1.0
 ENDING, ANSWERING = 5.0, 1.0
 
 
-def run_workers(target: Target, options: Options, console: Console) -> int:
+def run_workers(target: Target, plan: Plan, console: Console) -> int:
     """Serve with several processes; returns the exit code.
 
     Raises:
         Fault: it cannot be opened, or went on too long (--total-timeout).
     """
-    if not any_of(options, (*BUILT_IN, *PROGRAMS)):
-        raise UsageFault("--workers needs a service, -e or -c: processes cannot share our input and output")
     started = time.monotonic()
-    admits = admission_for(options)
-    make_offer = offering(options, console)
+    admits = admission_for(plan)
+    make_offer = offering(plan, console)
     console.outcome.begin()
     limit = DescriptorLimit()
     handlers = wake.Handlers()
-    crew = Crew(options, console)
+    crew = Crew(plan, console)
     on_request(handlers, crew.ask)
     listeners: list[Listener] = []
 
     def work(number: int, counts: Counts, life: int) -> int:
-        most = most_clients(options)
+        own, most = plan, most_clients(plan)
         if most is not None:  # the limit is one for all
-            options.max_conns = (most + number) // len(listeners)
+            own = plan.changed(serving=plan.serving.but(max_conns=(most + number) // len(listeners)))
         on_request(wake.Handlers(), counts.show)
-        return serve(listeners[number], options, console, make_offer, admits, life=life)
+        return serve(listeners[number], own, console, make_offer, admits, life=life)
 
     try:
-        _open_all(target, options, console, listeners)
-        return crew.run(listeners, work, handlers, remaining(options, started))
+        _open_all(target, plan, console, listeners)
+        return crew.run(listeners, work, handlers, remaining(plan, started))
     finally:
         crew.close()
         handlers.restore()
@@ -81,14 +79,14 @@ def run_workers(target: Target, options: Options, console: Console) -> int:
             listener.close()
 
 
-def _open_all(target: Target, options: Options, console: Console, listeners: list[Listener]) -> None:
+def _open_all(target: Target, plan: Plan, console: Console, listeners: list[Listener]) -> None:
     """A listener for each worker, all at the same addresses and port; only the first one's are announced."""
-    options.reuse_port = True
-    count = min(options.workers or 1, most_clients(options) or sys.maxsize)
-    listeners.append(open_listener(target, options, console, BoundPath()))
+    plan = plan.changed(sockets=plan.sockets.but(reuse_port=True))
+    count = min(plan.serving.workers or 1, most_clients(plan) or sys.maxsize)
+    listeners.append(open_listener(target, plan, console, BoundPath()))
     same = Target(target.host, [listeners[0].addresses()[0].port])
     while len(listeners) < count:
-        listeners.append(bind(same, options, console, BoundPath()))
+        listeners.append(bind(same, plan, console, BoundPath()))
 
 
 class Worker:
@@ -126,9 +124,9 @@ class Worker:
 class Crew:
     """The workers of one listener; `run` keeps them going until a signal."""
 
-    def __init__(self, options: Options, console: Console) -> None:
+    def __init__(self, plan: Plan, console: Console) -> None:
         self._listeners: list[Listener] = []
-        self._options = options
+        self._plan = plan
         self._console = console
         self._work: Work | None = None
         self._workers: list[Worker] = []

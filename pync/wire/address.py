@@ -10,7 +10,7 @@ from pync.errors import UsageFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pync.options import Options
+    from pync.plan import Plan
 
 HIGHEST_PORT = 65535
 #: The ports of the URLs that people paste.
@@ -42,7 +42,7 @@ class Target:
         return self.path or self.host or "*"
 
 
-def targets(options: Options) -> list[Target]:
+def targets(plan: Plan) -> list[Target]:
     """What the operands of a probe name: one target for each host, several of them, or unix paths.
 
     Hosts are written `host`, `host,host` or as a block `192.0.2.0/24`, in front of the ports or as HOST:PORT.
@@ -50,9 +50,9 @@ def targets(options: Options) -> list[Target]:
     Raises:
         UsageFault: as `target`, and for a block that is none or too large.
     """
-    words = options.words
-    if options.unix:
-        return [Target(path=_path([word])) for word in words] or [target(options)]
+    words = plan.operands.words
+    if plan.operands.unix:
+        return [Target(path=_path([word])) for word in words] or [target(plan)]
     _refuse_misread(words)
     wholes = [_whole(word) for word in words]
     path = next((whole[0].path for whole in wholes if whole and whole[0].path is not None), None)
@@ -63,7 +63,7 @@ def targets(options: Options) -> list[Target]:
     else:
         ports = _connect_target(words).ports
         found = _hosts(words[0], ports)
-    if options.interface is None:
+    if plan.sockets.interface is None:
         for each in found:
             _refuse_zoneless(each.host)
     return _bounded(found)
@@ -124,17 +124,17 @@ def _addresses_of(block: str) -> list[str]:
     return [str(address) for address in network]
 
 
-def target(options: Options) -> Target:
+def target(plan: Plan) -> Target:
     """What the operands of the command line name, by the rules of the mode.
 
     Raises:
         UsageFault: too few or too many words, or a port that cannot be one.
     """
-    if options.unix:
-        return Target(path=_path(options.words))
-    _refuse_misread(options.words, options.listen)
-    found = _listen_target(options) if options.listen else _connect_target(options.words)
-    if options.interface is None:
+    if plan.operands.unix:
+        return Target(path=_path(plan.operands.words))
+    _refuse_misread(plan.operands.words, plan.serving.listen)
+    found = _listen_target(plan) if plan.serving.listen else _connect_target(plan.operands.words)
+    if plan.sockets.interface is None:
         _refuse_zoneless(found.host)
     return found
 
@@ -188,17 +188,17 @@ def _connect_target(words: list[str]) -> Target:
     return Target(strip_brackets(host), [port for word in port_words for port in parse_ports(word)])
 
 
-def _listen_target(options: Options) -> Target:
-    words = list(options.words)
-    if options.source_port is not None:
+def _listen_target(plan: Plan) -> Target:
+    words = list(plan.operands.words)
+    if plan.names.source_port is not None:
         if words and is_number(words[-1]):
-            raise UsageFault(f"two ports to listen on: '{words[-1]}' and -p '{options.source_port}'")
-        words.append(options.source_port)
+            raise UsageFault(f"two ports to listen on: '{words[-1]}' and -p '{plan.names.source_port}'")
+        words.append(plan.names.source_port)
     elif len(words) == 1:
         words = split_host_port(words[0])
-    if options.source is not None:
-        words.insert(0, options.source)
-    if not words and (options.http or options.http_root is not None):
+    if plan.names.source is not None:
+        words.insert(0, plan.names.source)
+    if not words and (plan.work.root is not None):
         return Target(None, list(WEB_PORTS))
     if not words:
         raise UsageFault("missing port: pync -l [HOST] PORT")

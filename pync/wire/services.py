@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import codecs
 
-from pync.options import BUILT_IN
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pync.options import Options
 
     Clock = Callable[[], float]
 
@@ -324,16 +320,10 @@ SERVICES: dict[str, type[Service]] = {
 }
 
 
-def service(options: Options, clock: Clock) -> Callable[[], Service] | None:
-    """What makes a fresh service of the kind that the options name; None where they name none of these.
-
-    `clock` gives the seconds since 1970.
-    """
-    for name in BUILT_IN:
-        if name in SERVICES and getattr(options, name):
-            kind = SERVICES[name]
-            if issubclass(kind, Announcement):
-                kind(clock).announce()  # loads what it needs, while there are descriptors
-                return lambda: kind(clock)
-            return kind
-    return None
+def service(name: str, clock: Clock) -> Callable[[], Service]:
+    """What makes a fresh service of that name. `clock` gives the seconds since 1970."""
+    kind = SERVICES[name]
+    if issubclass(kind, Announcement):
+        kind(clock).announce()  # loads what it needs, while there are descriptors
+        return lambda: kind(clock)
+    return kind

@@ -21,8 +21,8 @@ from pync.engine.stages import LogFile, Raw, Refusal, Tapped, Taps, refusal, upw
 from pync.errors import NETWORK, USAGE, Fault
 from pync.net.endpoint import PIPE, PipeEndpoint, SocketEndpoint
 from pync.net.move import CHUNK
-from pync.options import Options
 from tests.engine.test_flow import JumpingLoop, read
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,14 +128,14 @@ def test_a_tap_sees_every_piece_and_changes_none(pieces: list[bytes]) -> None:
 
 def test_without_options_there_is_nothing_to_pass_through() -> None:
     """An empty list is what keeps the zero-copy movers in use."""
-    taps = Taps(Options())
+    taps = Taps(planned())
     assert (taps.sent(), taps.received(), taps.digests()) == ([], [], [])
-    assert upward(Options(), taps) == []
+    assert upward(planned(), taps) == []
     taps.close()
 
 
 def test_the_log_holds_both_directions_in_the_order_they_passed(tmp_path: Path) -> None:
-    taps = Taps(Options(output=str(tmp_path / "log")))
+    taps = Taps(planned(output=str(tmp_path / "log")))
     (sent,), (received,) = taps.sent(), taps.received()
     for stage, data in ((sent, b"question\n"), (received, b"answer\n"), (sent, b"thanks\n")):
         assert stage.feed(data) == data
@@ -144,7 +144,7 @@ def test_the_log_holds_both_directions_in_the_order_they_passed(tmp_path: Path) 
 
 
 def test_the_hex_dump_tells_the_directions_apart(tmp_path: Path) -> None:
-    taps = Taps(Options(hex_dump=str(tmp_path / "dump")))
+    taps = Taps(planned(hex_dump=str(tmp_path / "dump")))
     (sent,), (received,) = taps.sent(), taps.received()
     sent.feed(b"question")
     received.feed(b"answer")
@@ -157,7 +157,7 @@ def test_the_hex_dump_tells_the_directions_apart(tmp_path: Path) -> None:
 def test_files_are_appended_to_when_asked_for(tmp_path: Path) -> None:
     log, dump = tmp_path / "log", tmp_path / "dump"
     for _ in range(2):
-        taps = Taps(Options(output=str(log), hex_dump=str(dump), append_output=True))
+        taps = Taps(planned(output=str(log), hex_dump=str(dump), append_output=True))
         through(taps.sent(), b"data")
         taps.close()
     assert log.read_bytes() == b"datadata"
@@ -166,7 +166,7 @@ def test_files_are_appended_to_when_asked_for(tmp_path: Path) -> None:
 
 @given(st.lists(st.binary(max_size=50)), st.lists(st.binary(max_size=50)))
 def test_each_direction_has_a_digest_of_its_own(sent: list[bytes], received: list[bytes]) -> None:
-    taps = Taps(Options(hash="sha256"))
+    taps = Taps(planned(hash="sha256"))
     through(taps.sent(), *sent)
     through(taps.received(), *received)
     assert [(way, digest.hexdigest(), digest.size) for way, digest, _ in taps.digests()] == [
@@ -178,7 +178,7 @@ def test_each_direction_has_a_digest_of_its_own(sent: list[bytes], received: lis
 
 def test_closing_gives_back_every_file(tmp_path: Path) -> None:
     before = open_descriptors()
-    taps = Taps(Options(output=str(tmp_path / "log"), hex_dump=str(tmp_path / "dump")))
+    taps = Taps(planned(output=str(tmp_path / "log"), hex_dump=str(tmp_path / "dump")))
     taps.close()
     taps.close()
     assert open_descriptors() == before
@@ -187,7 +187,7 @@ def test_closing_gives_back_every_file(tmp_path: Path) -> None:
 def test_a_second_file_that_cannot_be_opened_gives_the_first_one_back(tmp_path: Path) -> None:
     before = open_descriptors()
     with pytest.raises(Fault, match="open "):
-        Taps(Options(output=str(tmp_path / "log"), hex_dump=str(tmp_path / "no" / "dump")))
+        Taps(planned(output=str(tmp_path / "log"), hex_dump=str(tmp_path / "no" / "dump")))
     assert open_descriptors() == before
 
 
@@ -196,7 +196,7 @@ def test_an_unknown_digest_is_an_error_before_any_file_is_opened(tmp_path: Path)
     log.write_bytes(b"precious")
     before = open_descriptors()
     with pytest.raises(Fault, match="nosuch") as caught:
-        Taps(Options(output=str(log), hash="nosuch"))
+        Taps(planned(output=str(log), hash="nosuch"))
     assert caught.value.code == USAGE
     assert log.read_bytes() == b"precious"
     assert open_descriptors() == before
@@ -210,9 +210,9 @@ def test_what_is_logged_and_digested_is_what_is_sent(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
 ) -> None:
     log = tmp_path_factory.mktemp("taps") / "log"
-    options = Options(crlf=True, output=str(log), hash="md5")
-    taps = Taps(options)
-    sent = through(upward(options, taps), *pieces)
+    plan = planned(crlf=True, output=str(log), hash="md5")
+    taps = Taps(plan)
+    sent = through(upward(plan, taps), *pieces)
     taps.close()
     assert log.read_bytes() == sent
     way, digest, path = taps.digests()[0]
@@ -222,9 +222,9 @@ def test_what_is_logged_and_digested_is_what_is_sent(
 
 @pytest.mark.parametrize("given_", [{"lines": True}, {"interval": 1.0}])
 def test_lines_that_become_datagrams_are_complete(given_: dict[str, Any]) -> None:
-    options = Options(udp=True, **given_)
-    taps = Taps(options)
-    stages = upward(options, taps)
+    plan = planned(udp=True, **given_)
+    taps = Taps(plan)
+    stages = upward(plan, taps)
     taps.close()
     out = b""
     for piece, expected in ((b"on", b""), (b"e\ntw", b"one\n"), (b"o", b"")):
@@ -236,9 +236,9 @@ def test_lines_that_become_datagrams_are_complete(given_: dict[str, Any]) -> Non
 
 
 def test_a_stream_is_not_held_back_for_the_end_of_its_line() -> None:
-    options = Options(interval=1.0)
-    taps = Taps(options)
-    assert upward(options, taps) == []
+    plan = planned(interval=1.0)
+    taps = Taps(plan)
+    assert upward(plan, taps) == []
     taps.close()
 
 
@@ -265,7 +265,7 @@ class Telnet:
             os.set_blocking(end.fd, False)
         self._shown, output, into, self.typing = self._pipes
         connection = endpoint(self.near)
-        stage = refusal(Options(telnet=True), connection, self.loop)
+        stage = refusal(planned(telnet=True), connection, self.loop)
         assert stage is not None
         self.stage: Refusal = stage
         self.down = Flow(self.loop, connection, output, stages=[stage])
@@ -319,7 +319,7 @@ def telnet() -> Iterator[Telnet]:
 def test_without_the_option_there_is_no_refusal() -> None:
     loop = JumpingLoop()
     with socket.socket() as sock:
-        assert refusal(Options(), SocketEndpoint(sock), loop) is None
+        assert refusal(planned(), SocketEndpoint(sock), loop) is None
 
 
 def test_every_request_is_refused_and_never_shown(telnet: Telnet) -> None:

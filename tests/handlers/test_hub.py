@@ -25,8 +25,8 @@ from pync.console import Console
 from pync.errors import NETWORK, TIMEOUT, Fault
 from pync.handlers.hub import LONGEST_LINE, STALL, Hub
 from pync.handlers.shared import MOST_PIECES, MOST_WAITING
-from pync.options import Options
 from tests.engine.test_flow import JumpingLoop
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ class Guest:
 class Scene:
     """A hub between an input pipe, an output pipe and its guests."""
 
-    def __init__(self, stdin: int | None = -1, stdout: int | None = -1, **options: Any) -> None:
+    def __init__(self, stdin: int | None = -1, stdout: int | None = -1, **plan: Any) -> None:
         self.loop = JumpingLoop()
         self._to_close: list[int] = []
         self.input = self.output = -1
@@ -110,7 +110,7 @@ class Scene:
         self.said = io.StringIO()
         self.stops: list[Fault | None] = []
         console = self.console = Console(stdin, stdout, self.said)
-        self.hub = Hub(self.loop, Options(listen=True, keep_open=True, **options), console, self._stop)
+        self.hub = Hub(self.loop, planned(listen=True, keep_open=True, **plan), console, self._stop)
         self.guests: list[Guest] = []
         self.loop.settle()
 

@@ -22,11 +22,12 @@ from pync.console import Console
 from pync.handlers import program_client as client_module
 from pync.handlers.program import ProgramClients, Programs
 from pync.handlers.program_client import DirectClient
-from pync.options import Options
+from pync.plan import Plan
 from pync.processes import children as children_module
 from pync.processes import lifetime as lifetime_module
 from pync.processes.program import program_from
 from tests.net.addresses import descriptors, no_descriptor_left
+from tests.plans import planned
 from tests.processes.test_children import alive
 from tests.running import PATIENCE, eventually
 from tests.sockets import receive_all, reset, until_reset
@@ -47,12 +48,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /
 class Stage:
     """Programs on a loop that runs while the test waits for something."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, options: Options) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, plan: Plan) -> None:
         self.loop = loop
         self.messages = io.StringIO()
-        program = program_from(options)
+        program = program_from(plan.work)
         assert program is not None
-        self.programs = Programs(program, options, Console(None, None, self.messages))
+        self.programs = Programs(program, plan, Console(None, None, self.messages))
         self.clients = ProgramClients(loop, self.programs)
         self.ended: list[tuple[ProgramClient, Fault | None]] = []
         self._clients: list[ProgramClient] = []
@@ -113,10 +114,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(**options: Any) -> Iterator[Stage]:
+def stage(**plan: Any) -> Iterator[Stage]:
     loop = asyncio.new_event_loop()
     try:
-        scene = Stage(loop, Options(**options))
+        scene = Stage(loop, planned(**plan))
         try:
             yield scene
         finally:

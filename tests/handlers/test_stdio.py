@@ -20,8 +20,8 @@ from pync.handlers.stdio import Peer, Relay
 from pync.net.endpoint import SocketEndpoint
 from pync.net.loop import Loop
 from pync.net.move import Copy, Sendfile, Splice, SpliceThrough
-from pync.options import Options
 from pync.outcome import Outcome
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -127,12 +127,12 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.close()
 
 
-def followed(stdin: int | None, stdout: int | None, **options: Any) -> tuple[Relay, Console, Meter, Told, io.StringIO]:
+def followed(stdin: int | None, stdout: int | None, **plan: Any) -> tuple[Relay, Console, Meter, Told, io.StringIO]:
     said = io.StringIO()
     console = Console(stdin, stdout, said)
     console.meter = meter = Meter()
     console.outcome = outcome = Told()
-    return Relay(Options(**options), console), console, meter, outcome, said
+    return Relay(planned(**plan), console), console, meter, outcome, said
 
 
 @pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has no splice")
@@ -249,7 +249,7 @@ def test_without_followers_the_summary_is_words_for_those_who_asked(place: Place
     said = io.StringIO()
     console = Console(place.file(b"question"), place.pipe()[1], said)
     console.verbose = 1
-    relay = Relay(Options(), console)
+    relay = Relay(planned(), console)
     place.theirs.shutdown(socket.SHUT_WR)
     assert relay.run(place.ours, "somebody", total=None) == 0
     relay.close()

@@ -27,8 +27,8 @@ from pync.net.listen import listen
 from pync.net.move import MORE, Copy
 from pync.net.packets import PacketSource
 from pync.net.peers import Peer
-from pync.options import Options
 from pync.wire.address import Target
+from tests.plans import planned
 from tests.running import PATIENCE, unused_port
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_a_client_moves_on_when_the_first_address_refuses(monkeypatch: pytest.Mo
         port = server.getsockname()[1]
         monkeypatch.setattr(socket, "getaddrinfo", both_addresses(("127.0.0.1", port), ("127.0.0.2", port)))
         reports: list[str] = []
-        datagrams = dial_datagrams("host.example", port, Options(udp=True), reports.append)
+        datagrams = dial_datagrams("host.example", port, planned(udp=True), reports.append)
         source, sink = DatagramSource(datagrams), DatagramSink(datagrams, None)
         assert sink.write(b"first") == 5
         assert sink.write(b"second") == 6
@@ -175,7 +175,7 @@ def test_an_address_that_cannot_be_had_is_passed_over_and_leaves_no_socket(
         four = (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", port))
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [six, four])
         monkeypatch.setattr(socket, "socket", Limited)
-        datagrams = dial_datagrams("host.example", port, Options(udp=True), print)
+        datagrams = dial_datagrams("host.example", port, planned(udp=True), print)
         assert DatagramSink(datagrams, None).write(b"x") == 1
         assert server.recv(10) == b"x"
         datagrams.close()
@@ -203,7 +203,7 @@ def test_a_read_of_many_takes_what_is_there_in_its_order_and_keeps_room_for_any(
 def test_a_refusal_of_the_last_address_is_reported_once_and_counted() -> None:
     port = unused_port(socket.SOCK_DGRAM)
     reports: list[str] = []
-    datagrams = dial_datagrams("127.0.0.1", port, Options(udp=True), reports.append)
+    datagrams = dial_datagrams("127.0.0.1", port, planned(udp=True), reports.append)
     source, sink = DatagramSource(datagrams), DatagramSink(datagrams, None)
     for _ in range(4):
         assert sink.write(b"x") == 1
@@ -235,7 +235,7 @@ def test_what_the_system_refuses_to_send_is_reported_and_counted_as_unsent() -> 
     with udp() as server:
         port = server.getsockname()[1]
         reports: list[str] = []
-        datagrams = dial_datagrams("127.0.0.1", port, Options(udp=True), reports.append)
+        datagrams = dial_datagrams("127.0.0.1", port, planned(udp=True), reports.append)
         sink = DatagramSink(datagrams, 70_000)
         assert sink.write(bytes(70_000)) == 70_000
         assert sink.write(b"fits") == 4
@@ -258,7 +258,7 @@ def test_a_write_becomes_datagrams_of_the_largest_size(monkeypatch: pytest.Monke
     send_segments = bursts.send_segments
     monkeypatch.setattr(bursts, "send_segments", segments)
     with udp() as server:
-        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], planned(udp=True), print)
         sink, left = DatagramSink(datagrams, 300), memoryview(random.Random(1).randbytes(300 * 70 + 1))
         whole = bytes(left)
         while left:
@@ -273,7 +273,7 @@ def test_a_write_becomes_datagrams_of_the_largest_size(monkeypatch: pytest.Monke
 
 def test_a_sink_that_is_alone_sends_one_datagram_a_call() -> None:
     with udp() as server:
-        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], planned(udp=True), print)
         assert DatagramSink(datagrams, 3, alone=True).write(b"abcdef") == 3
         assert server.recv(100) == b"abc"
         datagrams.close()
@@ -303,7 +303,7 @@ def test_the_latest_sender_of_a_read_of_many_is_answered() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_what_the_system_threw_away_is_counted_and_the_room_is_what_i_asks_for() -> None:
-    listener = listen(Target("127.0.0.1", [0]), Options(udp=True, listen=True, recv_buffer=4096), 1, print)
+    listener = listen(Target("127.0.0.1", [0]), planned(udp=True, listen=True, recv_buffer=4096), 1, print)
     (server,) = listener.sockets
     with udp() as sender:
         sent = sum(sender.sendto(bytes(1000), server.getsockname()) == 1000 for _ in range(100))
@@ -320,7 +320,7 @@ def test_each_packet_of_a_pipe_is_a_datagram_however_many_leave_together(sizes: 
     reading, writing = os.pipe2(os.O_DIRECT | os.O_NONBLOCK)
     with udp() as server, open(writing, "wb", buffering=0) as packets:
         server.setblocking(False)
-        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], Options(udp=True), print)
+        datagrams = dial_datagrams("127.0.0.1", server.getsockname()[1], planned(udp=True), print)
         sink = DatagramSink(datagrams, None)
         source = PacketSource(PipeEndpoint(reading, PIPE), sink)
         sent: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Connecting: options, source address, limits, the public connect, and unix-domain sockets.
+"""Connecting: plan, source address, limits, the public connect, and unix-domain sockets.
 
 The race itself is in test_race, connecting over a network that drops packets in cli/test_namespaces.
 """
@@ -20,8 +20,9 @@ from pync.net import race as race_module
 from pync.net.dial import dial_unix
 from pync.net.race import DialFault, race
 from pync.net.unixpath import BoundPath
-from pync.options import Options
+from pync.plan import Plan
 from tests.net.addresses import loopback_server, no_descriptor_left, refused, tcp
+from tests.plans import planned
 from tests.running import PATIENCE, unused_port
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ NEVER = 3600.0
 FULL_AFTER = 16
 
 
-# --- options, source address, notes
+# --- plan, source address, notes
 
 
 def test_a_dialed_socket_does_not_block_and_is_not_inherited(server: socket.socket) -> None:
     host, port, *_ = server.getsockname()
-    sock, address = dial.dial(host, port, Options())
+    sock, address = dial.dial(host, port, planned())
     with sock:
         assert not sock.getblocking()
         assert not sock.get_inheritable()
@@ -56,7 +57,7 @@ def test_addresses_that_failed_before_another_answered_are_noted(
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args: both)
     notes: list[str] = []
-    sock, _ = dial.dial("host.example", port, Options(), notes.append)
+    sock, _ = dial.dial("host.example", port, planned(), notes.append)
     sock.close()
     assert notes == [f"connect to host.example (::1) port {port} (tcp) failed: Connection refused"]
 
@@ -72,7 +73,7 @@ def test_addresses_that_failed_before_another_answered_are_noted(
     ],
 )
 def test_the_connect_limit_is_w_unless_a_nearer_word_is_said(given: dict[str, Any], limit: float | None) -> None:
-    assert dial.connect_limit(Options(**given)) == limit
+    assert planned(**given).limits.connect == limit
 
 
 @pytest.mark.parametrize("words", [{"source": "127.0.0.1"}, {"source_port": "free"}, {"source": "::1"}])
@@ -82,7 +83,7 @@ def test_the_source_address_and_port_are_what_the_server_sees(words: dict[str, A
     port = str(unused_port())
     words = {name: port if value == "free" else value for name, value in words.items()}
     with loopback_server(host, family) as listener:
-        sock, _ = dial.dial(host, listener.getsockname()[1], Options(**words))
+        sock, _ = dial.dial(host, listener.getsockname()[1], planned(**words))
         with sock, listener.accept()[0] as connection:
             peer = connection.getpeername()
     assert peer[0] == words.get("source", host)
@@ -95,7 +96,7 @@ def test_another_loopback_address_may_be_the_source(server4: socket.socket) -> N
             probe.bind(("127.0.0.2", 0))
     except OSError:
         pytest.skip("this system has only one loopback address")
-    sock, _ = dial.dial("127.0.0.1", server4.getsockname()[1], Options(source="127.0.0.2"))
+    sock, _ = dial.dial("127.0.0.1", server4.getsockname()[1], planned(source="127.0.0.2"))
     with sock, server4.accept()[0] as connection:
         assert connection.getpeername()[0] == "127.0.0.2"
 
@@ -106,7 +107,7 @@ def test_a_source_port_serves_both_families_of_one_race(monkeypatch: pytest.Monk
         port = listener.getsockname()[1]
         six = tcp(("::1", port, 0, 0))
         addresses = [six, tcp(("127.0.0.1", port))]
-        open_socket = dial.opener(Options(source_port=str(unused_port())), addresses)
+        open_socket = dial.opener(planned(source_port=str(unused_port())), addresses)
         with open_socket(six) as under_way:
             assert under_way.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1  # IPv4's is not claimed
             sock, _, _ = race(addresses[1:], open_socket, None, "host")
@@ -115,34 +116,34 @@ def test_a_source_port_serves_both_families_of_one_race(monkeypatch: pytest.Monk
 
 def test_a_source_of_another_family_than_the_host_is_an_error() -> None:
     with no_descriptor_left(), pytest.raises(Fault, match=r"source address ::1 is of another family") as caught:
-        dial.dial("127.0.0.1", 9, Options(source="::1"))
+        dial.dial("127.0.0.1", 9, planned(source="::1"))
     assert caught.value.code == USAGE
 
 
 def test_addresses_that_the_source_cannot_reach_are_left_out() -> None:
     addresses = [refused(), refused(socket.AF_INET6)]
-    dial.opener(Options(source="::1"), addresses)
+    dial.opener(planned(source="::1"), addresses)
     assert [address.host for address in addresses] == ["::1"]
 
 
 def test_a_source_port_in_use_is_an_error_that_names_it(server4: socket.socket) -> None:
     port = server4.getsockname()[1]
     with no_descriptor_left(), pytest.raises(Fault, match=rf"port {port}.*[Aa]ddress already in use") as caught:
-        dial.dial("127.0.0.1", 9, Options(source="127.0.0.1", source_port=str(port)))
+        dial.dial("127.0.0.1", 9, planned(source="127.0.0.1", source_port=str(port)))
     assert caught.value.code == USAGE
 
 
 def test_a_range_is_no_source_port() -> None:
     with pytest.raises(Fault, match=r"'20-30'.*one port") as caught:
-        dial.dial("127.0.0.1", 9, Options(source_port="20-30"))
+        dial.dial("127.0.0.1", 9, planned(source_port="20-30"))
     assert caught.value.code == USAGE
 
 
 def test_a_socket_never_joins_itself() -> None:
     port = unused_port()
-    options = Options(source="127.0.0.1", source_port=str(port))
+    plan = planned(source="127.0.0.1", source_port=str(port))
     with no_descriptor_left(), pytest.raises(DialFault, match="Connection refused"):
-        dial.dial("127.0.0.1", port, options)
+        dial.dial("127.0.0.1", port, plan)
 
 
 # --- the public connect
@@ -240,10 +241,10 @@ def unix_server(path: str, kind: int = socket.SOCK_STREAM, backlog: int = 5) -> 
 
 
 @contextlib.contextmanager
-def dialed(path: str, options: Options) -> Iterator[socket.socket]:
+def dialed(path: str, plan: Plan) -> Iterator[socket.socket]:
     """A connection to the path, and its own path removed at the end, as `serving.client` does."""
     own = BoundPath()
-    sock, address = dial_unix(path, options, own)
+    sock, address = dial_unix(path, plan, own)
     assert address.host == path
     with sock:
         yield sock
@@ -253,7 +254,7 @@ def dialed(path: str, options: Options) -> Iterator[socket.socket]:
 @pytest.mark.parametrize("limit", [None, 0.5, 5.0])
 def test_a_unix_socket_is_dialed_and_does_not_block_afterwards(path: str, limit: float | None) -> None:
     with unix_server(path) as server:
-        with dialed(path, Options(connect_timeout=limit)) as sock, server.accept()[0]:
+        with dialed(path, planned(connect_timeout=limit)) as sock, server.accept()[0]:
             assert not sock.getblocking()
             assert not any(sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16))
 
@@ -261,13 +262,13 @@ def test_a_unix_socket_is_dialed_and_does_not_block_afterwards(path: str, limit:
 @pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="abstract names are Linux's")
 def test_an_abstract_name_is_dialed() -> None:
     name = f"@pync-test-{os.getpid()}"
-    with unix_server(f"\0{name[1:]}") as server, dialed(name, Options()), server.accept()[0]:
+    with unix_server(f"\0{name[1:]}") as server, dialed(name, planned()), server.accept()[0]:
         pass
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="only Linux picks a name when asked for none")
 def test_a_datagram_client_gets_an_address_for_the_answers(path: str) -> None:
-    with unix_server(path, socket.SOCK_DGRAM) as server, dialed(path, Options(udp=True)) as sock:
+    with unix_server(path, socket.SOCK_DGRAM) as server, dialed(path, planned(udp=True)) as sock:
         sock.send(b"question")
         data, sender = server.recvfrom(100)
         server.sendto(b"answer to " + data, sender)
@@ -287,14 +288,14 @@ def test_the_source_of_a_unix_socket_is_a_path_that_is_gone_afterwards(
         with unix_server(source, kind):
             pass
     with unix_server(path, kind):
-        with dialed(path, Options(udp=udp, source=source)) as sock:
+        with dialed(path, planned(udp=udp, source=source)) as sock:
             assert sock.getsockname() == source
         assert not os.path.lexists(source)
 
 
 def test_a_source_path_that_somebody_serves_is_an_error_that_names_it(path: str) -> None:
     with unix_server(path), no_descriptor_left(), pytest.raises(Fault, match=path) as caught:
-        dial_unix(path, Options(source=path), BoundPath())
+        dial_unix(path, planned(source=path), BoundPath())
     assert caught.value.code == USAGE
     assert os.path.exists(path)
 
@@ -302,14 +303,14 @@ def test_a_source_path_that_somebody_serves_is_an_error_that_names_it(path: str)
 def test_a_source_path_does_not_outlive_a_connect_that_fails(path: str) -> None:
     own = BoundPath()
     with no_descriptor_left(), pytest.raises(DialFault):
-        dial_unix(path, Options(source=f"{path}.source"), own)
+        dial_unix(path, planned(source=f"{path}.source"), own)
     own.remove()
     assert not os.path.lexists(f"{path}.source")
 
 
 def test_a_path_where_nothing_is_is_an_error_that_names_it(path: str) -> None:
     with no_descriptor_left(), pytest.raises(DialFault) as caught:
-        dial_unix(path, Options(), BoundPath())
+        dial_unix(path, planned(), BoundPath())
     assert caught.value.text == f"connect to {path} failed: No such file or directory"
     assert caught.value.code == NETWORK
 
@@ -318,12 +319,12 @@ def test_a_path_that_nobody_serves_any_more_is_refused(path: str) -> None:
     with unix_server(path):
         pass
     with pytest.raises(DialFault, match="Connection refused"):
-        dial_unix(path, Options(), BoundPath())
+        dial_unix(path, planned(), BoundPath())
 
 
 def test_a_path_that_is_too_long_is_an_error_that_says_so() -> None:
     with no_descriptor_left(), pytest.raises(DialFault, match="too long") as caught:
-        dial_unix("/tmp/" + "x" * 200, Options(), BoundPath())
+        dial_unix("/tmp/" + "x" * 200, planned(), BoundPath())
     assert caught.value.code == NETWORK
 
 
@@ -339,13 +340,13 @@ def test_a_unix_socket_whose_backlog_is_full_is_a_timeout(path: str) -> None:
         else:
             pytest.fail("the backlog was never full")
         with no_descriptor_left(), pytest.raises(DialFault, match="timed out") as caught:
-            dial_unix(path, Options(connect_timeout=0.05), BoundPath())
+            dial_unix(path, planned(connect_timeout=0.05), BoundPath())
     assert caught.value.code == TIMEOUT
 
 
 @pytest.mark.parametrize("limit", [1e7, 1e20])
 def test_the_limit_of_a_unix_socket_may_be_of_any_size(path: str, limit: float) -> None:
-    with unix_server(path), dialed(path, Options(connect_timeout=limit)):
+    with unix_server(path), dialed(path, planned(connect_timeout=limit)):
         pass
 
 
@@ -363,6 +364,6 @@ def test_a_tiny_limit_is_a_limit(path: str, limit: float) -> None:
 
     with unix_server(path), pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "socket", Recording)
-        with dialed(path, Options(connect_timeout=limit)):
+        with dialed(path, planned(connect_timeout=limit)):
             pass
     assert any(set_to[0])

@@ -17,8 +17,8 @@ import pytest
 
 from pync.errors import NETWORK, USAGE, Fault
 from pync.net.listen import FAMILY_MISSING, PORT_TRIES, Listener, listen, write_port_file
-from pync.options import Options
 from pync.wire.address import Target
+from tests.plans import planned
 from tests.running import PATIENCE, unused_port
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Target]:
 @contextlib.contextmanager
 def listening(target: Target, notes: list[str] | None = None, **given: Any) -> Iterator[Listener]:
     note = (lambda text: None) if notes is None else notes.append
-    listener = listen(target, Options(listen=True, **given), 5, note)
+    listener = listen(target, planned(listen=True, **given), 5, note)
     try:
         yield listener
     finally:
@@ -400,7 +400,7 @@ def test_an_abstract_name_in_use_is_an_error() -> None:
     name = f"@pync-test-{os.getpid()}-twice"
     with listening(Target(path=name), unix=True):
         with pytest.raises(Fault, match=f"{name}: Address already in use") as caught:
-            listen(Target(path=name), Options(unix=True), 5, lambda text: None)
+            listen(Target(path=name), planned(unix=True), 5, lambda text: None)
         assert caught.value.code == USAGE
 
 

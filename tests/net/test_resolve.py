@@ -25,7 +25,7 @@ from pync.net.resolve import (
     unix_address,
     wanted_family,
 )
-from pync.options import Options
+from tests.plans import planned
 
 FAMILIES = st.sampled_from([socket.AF_INET, socket.AF_INET6])
 
@@ -123,7 +123,7 @@ def test_the_sockaddrs_of_getaddrinfo_go_on_untouched_and_in_order(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("options", "family", "flags"),
+    ("plan", "family", "flags"),
     [
         ({}, socket.AF_UNSPEC, 0),
         ({"family": socket.AF_INET6}, socket.AF_INET6, 0),
@@ -132,10 +132,10 @@ def test_the_sockaddrs_of_getaddrinfo_go_on_untouched_and_in_order(monkeypatch: 
     ],
 )
 def test_getaddrinfo_is_asked_once_for_both_families_unless_told_otherwise(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], family: int, flags: int
+    monkeypatch: pytest.MonkeyPatch, plan: dict[str, Any], family: int, flags: int
 ) -> None:
     calls = answer(monkeypatch, ("192.0.2.1", 80))
-    resolve("host.example", 80, **options)
+    resolve("host.example", 80, **plan)
     (call,) = calls
     assert call[0] in ("host.example", b"host.example")
     assert call[1:] == (80, family, socket.SOCK_STREAM, 0, flags)
@@ -256,4 +256,4 @@ def test_two_attempts_in_a_row_differ_in_family_while_both_are_left(families: li
     [({}, socket.AF_UNSPEC), ({"ipv4": True}, socket.AF_INET), ({"ipv6": True}, socket.AF_INET6)],
 )
 def test_the_options_4_and_6_ask_for_one_family(given_: dict[str, Any], family: int) -> None:
-    assert wanted_family(Options(**given_)) == family
+    assert wanted_family(planned(**given_).names) == family

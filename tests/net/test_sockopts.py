@@ -1,4 +1,4 @@
-"""Socket options: what the command line asks for is what the kernel says afterwards.
+"""Socket plan: what the command line asks for is what the kernel says afterwards.
 
 Each option is set on real sockets and read back; constants that other systems lack are taken away.
 How the values are written is tested in test_values.
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from pync.errors import USAGE, Fault
 from pync.net import dial, listen, sockopts
-from pync.options import Options
 from pync.wire.address import Target
+from tests.plans import planned
 
 LINUX = sys.platform == "linux"
 
@@ -40,7 +40,7 @@ FAMILIES = [pytest.param(socket.AF_INET, id="v4"), SIX]
 def applied(family: int, kind: int, reads: list[Read], **given_: Any) -> list[int]:
     """Set the options on a new socket and read these back."""
     with socket.socket(family, kind) as sock:
-        sockopts.apply(sock, Options(**given_))
+        sockopts.apply(sock, planned(**given_).sockets)
         return [sock.getsockopt(*read) for read in reads]
 
 
@@ -114,7 +114,7 @@ def test_keepalive_sets_the_times_that_were_given_and_leaves_the_others(
 @pytest.mark.skipif(not LINUX, reason="SO_BINDTODEVICE is Linux's")
 def test_the_interface_reaches_the_socket() -> None:
     with socket.socket() as sock:
-        sockopts.apply(sock, Options(interface="lo"))
+        sockopts.apply(sock, planned(interface="lo").sockets)
         assert sock.getsockopt(socket.SOL_SOCKET, 25, 16).rstrip(b"\0") == b"lo"
 
 
@@ -132,7 +132,7 @@ def test_without_options_nothing_is_set(family: int) -> None:
             calls.append(args)
 
     with Recording(family) as sock:
-        sockopts.apply(sock, Options())
+        sockopts.apply(sock, planned().sockets)
     assert calls == []
 
 
@@ -196,7 +196,7 @@ def test_what_only_some_systems_know_is_an_error_on_the_others(
     monkeypatch.setattr(sys, "platform", "another")
     monkeypatch.delattr(socket, "SO_BINDTODEVICE", raising=False)
     with socket.socket(family) as sock, pytest.raises(Fault, match="is not available on this system"):
-        sockopts.apply(sock, Options(**{option: value}))
+        sockopts.apply(sock, planned(**{option: value}).sockets)
 
 
 # --- when they are set
@@ -228,14 +228,14 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_options_are_set_before_connect_and_still_stand_afterwards(order: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         order.clear()
-        sock, _ = dial.dial("127.0.0.1", server.getsockname()[1], Options(ttl=9, source_port="0"))
+        sock, _ = dial.dial("127.0.0.1", server.getsockname()[1], planned(ttl=9, source_port="0"))
         with sock:
             assert sock.getsockopt(*V4["ttl"]) == 9
     assert order == ["ttl", "bind", "connect"]
 
 
 def test_options_are_set_before_bind_and_pass_to_accepted_connections(order: list[str]) -> None:
-    listener = listen.listen(Target("127.0.0.1", [0]), Options(ttl=9), 1, lambda text: None)
+    listener = listen.listen(Target("127.0.0.1", [0]), planned(ttl=9), 1, lambda text: None)
     try:
         (server,) = listener.sockets
         server.setblocking(True)
@@ -263,9 +263,9 @@ def test_an_option_that_fails_leaves_no_socket_behind(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "socket", Refusing)
     with pytest.raises(Fault, match="--ttl: Operation not permitted"):
-        dial.dial("127.0.0.1", 9, Options(ttl=9))
+        dial.dial("127.0.0.1", 9, planned(ttl=9))
     with pytest.raises(Fault, match="--ttl: Operation not permitted"):
-        listen.listen(Target("127.0.0.1", [0]), Options(ttl=9), 1, lambda text: None)
+        listen.listen(Target("127.0.0.1", [0]), planned(ttl=9), 1, lambda text: None)
     assert len(made) == 2
     assert all(sock.fileno() == -1 for sock in made)
 
@@ -275,5 +275,5 @@ def test_the_interface_name_goes_to_the_kernel_with_its_terminator(monkeypatch: 
     with socket.socket() as sock:
         monkeypatch.setattr(socket.socket, "setsockopt", lambda self, *args: given_.append(args))
         monkeypatch.setattr(socket, "SO_BINDTODEVICE", 25, raising=False)
-        sockopts.apply(sock, Options(interface="eth7"))
+        sockopts.apply(sock, planned(interface="eth7").sockets)
     assert given_ == [(socket.SOL_SOCKET, 25, b"eth7\0")]

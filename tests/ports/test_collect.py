@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pync.errors import UsageFault
-from pync.options import Options
 from pync.ports import collect, owners, records
 from pync.ports.collect import Wanted
 from pync.ports.records import Owner, Port, Socket
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ def test_peers_are_kept_only_where_they_are_asked_for(look: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "protocols"),
+    ("plan", "protocols"),
     [
         ({}, ("tcp", "udp")),
         ({"udp": True}, ("udp",)),
@@ -153,17 +153,17 @@ def test_peers_are_kept_only_where_they_are_asked_for(look: Any) -> None:
         ({"unix": True, "udp": True}, ("unix-dgram",)),
     ],
 )
-def test_the_protocols_follow_from_the_options(options: dict[str, Any], protocols: tuple[str, ...]) -> None:
-    assert collect.wanted([], Options(**options)).protocols == protocols
+def test_the_protocols_follow_from_the_options(plan: dict[str, Any], protocols: tuple[str, ...]) -> None:
+    assert collect.wanted([], planned(**plan)).protocols == protocols
 
 
 def test_operands_are_ports_or_with_unix_paths() -> None:
-    assert collect.wanted([80, 81], Options(["80-81"])).ports == {80, 81}
-    assert collect.wanted([], Options()).ports is None
-    what = collect.wanted([], Options(["/run/x", "@y"], unix=True))
+    assert collect.wanted([80, 81], planned(["80-81"])).ports == {80, 81}
+    assert collect.wanted([], planned()).ports is None
+    what = collect.wanted([], planned(["/run/x", "@y"], unix=True))
     assert (what.ports, what.paths) == (None, {"/run/x", "@y"})
 
 
 def test_a_name_that_is_no_service_is_a_usage_fault() -> None:
     with pytest.raises(UsageFault, match="unknown service 'nowhere'"):
-        collect.wanted(["nowhere"], Options(["nowhere"]))
+        collect.wanted(["nowhere"], planned(["nowhere"]))

@@ -20,11 +20,12 @@ from pync.console import Console
 from pync.errors import NETWORK, OK, TIMEOUT, USAGE, Fault, NameFault, UsageFault
 from pync.net.race import DialFault
 from pync.net.resolve import Address
-from pync.options import Options
+from pync.plan import Plan
 from pync.probe import patience, scan
 from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, Outcome
 from pync.probe.patience import dial_patiently, wait_for_ports
 from pync.wire.address import Target
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,8 +85,8 @@ class Dialing:
         self.limits: list[float | None] = []
         monkeypatch.setattr(patience, "dial", self)
 
-    def __call__(self, host: str, port: int | str, options: Options, note: Any) -> tuple[socket.socket, Address]:
-        self.limits.append(options.connect_timeout)
+    def __call__(self, host: str, port: int | str, plan: Plan, note: Any) -> tuple[socket.socket, Address]:
+        self.limits.append(plan.limits.connect)
         if self._faults:
             raise self._faults.pop(0)
         return self._sock, ADDRESS
@@ -104,7 +105,7 @@ def test_whatever_may_pass_is_tried_again_until_it_answers(
 ) -> None:
     dialing = Dialing(monkeypatch, connection, *[fault] * 3)
     console, said = talking()
-    assert dial_patiently("host", 80, Options(wait=60.0), console) == (connection, ADDRESS)
+    assert dial_patiently("host", 80, planned(wait=60.0), console) == (connection, ADDRESS)
     assert len(dialing.limits) == 4
     assert said.getvalue() == ""
 
@@ -113,7 +114,7 @@ def test_the_pauses_grow_from_a_twentieth_of_a_second_to_a_second(
     clock: Clock, connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Dialing(monkeypatch, connection, *[refusal()] * 20)
-    dial_patiently("host", 80, Options(wait=60.0), talking()[0])
+    dial_patiently("host", 80, planned(wait=60.0), talking()[0])
     assert clock.slept[0] == 0.05
     assert clock.slept == sorted(clock.slept)
     assert clock.slept[-1] == 1.0
@@ -127,7 +128,7 @@ def test_however_long_the_wait_it_ends_when_its_time_is_over_and_not_before(seco
         patch.setattr(patience, "wake", clock)
         dialing = Dialing(patch, sock, *[refusal()] * failures)
         try:
-            dial_patiently("host", 80, Options(wait=seconds), talking()[0])
+            dial_patiently("host", 80, planned(wait=seconds), talking()[0])
         except Fault as fault:
             assert fault.code == TIMEOUT
             assert clock.now - 1000.0 == pytest.approx(seconds)
@@ -141,7 +142,7 @@ def test_when_the_time_is_over_the_last_cause_is_named(
 ) -> None:
     Dialing(monkeypatch, connection, NameFault("first cause"), *[refusal()] * 1000)
     with pytest.raises(Fault) as caught:
-        dial_patiently("host", 80, Options(wait=5.0), talking()[0])
+        dial_patiently("host", 80, planned(wait=5.0), talking()[0])
     assert caught.value.code == TIMEOUT
     assert caught.value.text.splitlines() == [
         "connect to host (127.0.0.1) port 80 (tcp) failed: Connection refused",
@@ -164,14 +165,14 @@ def test_what_will_not_pass_is_not_tried_again(
 ) -> None:
     dialing = Dialing(monkeypatch, connection, fault)
     with pytest.raises(type(fault)) as caught:
-        dial_patiently("host", 80, Options(**option), talking()[0])
+        dial_patiently("host", 80, planned(**option), talking()[0])
     assert caught.value is fault
     assert len(dialing.limits) == 1
     assert clock.slept == []
 
 
 @pytest.mark.parametrize(
-    ("options", "first"),
+    ("plan", "first"),
     [
         ({}, 10.0),
         ({"timeout": 2.0}, 2.0),
@@ -180,21 +181,21 @@ def test_what_will_not_pass_is_not_tried_again(
     ],
 )
 def test_no_attempt_is_given_more_than_what_is_left(
-    options: dict[str, float],
+    plan: dict[str, float],
     first: float,
     clock: Clock,
     connection: socket.socket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dialing = Dialing(monkeypatch, connection, *[refusal()] * 1000)
-    given_options = Options(["host", "80"], wait=10.0, crlf=True, **options)
-    before = dict(vars(given_options))
+    given_options = planned(["host", "80"], wait=10.0, crlf=True, **plan)
+    before = given_options.limits.connect
     with pytest.raises(Fault):
         dial_patiently("host", 80, given_options, talking()[0])
     assert dialing.limits[0] == first
     assert all(limit is not None and 0 < limit <= first for limit in dialing.limits)
     assert dialing.limits[-1] == 0.001
-    assert vars(given_options) == before
+    assert given_options.limits.connect == before
 
 
 def test_with_verbosity_each_new_cause_is_told_once(
@@ -202,7 +203,7 @@ def test_with_verbosity_each_new_cause_is_told_once(
 ) -> None:
     Dialing(monkeypatch, connection, NameFault("unknown"), NameFault("unknown"), refusal(), refusal())
     console, said = talking(verbose=1)
-    dial_patiently("host", 80, Options(wait=60.0), console)
+    dial_patiently("host", 80, planned(wait=60.0), console)
     assert said.getvalue().splitlines() == [
         "pync: unknown; waiting",
         "pync: connect to host (127.0.0.1) port 80 (tcp) failed: Connection refused; waiting",
@@ -222,7 +223,7 @@ def test_a_connection_is_tried_again_so_often_with_pauses_that_double_up_to_half
     last = refusal()
     dialing = Dialing(monkeypatch, connection, *[refusal() for _ in range(retries)], last)
     with pytest.raises(DialFault) as caught:
-        dial_patiently("host", 80, Options(retry=retries), talking()[0])
+        dial_patiently("host", 80, planned(retry=retries), talking()[0])
     assert caught.value is last
     assert len(dialing.limits) == retries + 1
     assert clock.slept == pauses
@@ -233,7 +234,7 @@ def test_a_connection_that_stands_is_not_tried_again(
 ) -> None:
     dialing = Dialing(monkeypatch, connection, refusal())
     console, said = talking(verbose=1)
-    assert dial_patiently("host", 80, Options(retry=9), console) == (connection, ADDRESS)
+    assert dial_patiently("host", 80, planned(retry=9), console) == (connection, ADDRESS)
     assert len(dialing.limits) == 2
     assert said.getvalue() == (
         "pync: connect to host (127.0.0.1) port 80 (tcp) failed: Connection refused; trying again in 1 s\n"
@@ -255,9 +256,7 @@ class Probing:
         monkeypatch.setattr(patience, "probe", self)
         monkeypatch.setattr(scan, "service_name", lambda port, protocol: "*")
 
-    def __call__(
-        self, targets: list[Target], options: Options, seen: Any, unknown: Any, limit: float | None = None
-    ) -> None:
+    def __call__(self, targets: list[Target], plan: Plan, seen: Any, unknown: Any, limit: float | None = None) -> None:
         self.rounds.append([(target.host, list(target.ports)) for target in targets])
         self.limits.append(limit)
         self._clock.now += self.took
@@ -277,9 +276,9 @@ class Probing:
             )
 
 
-def waited(*targets: Target, **options: Any) -> tuple[int, list[str]]:
+def waited(*targets: Target, **plan: Any) -> tuple[int, list[str]]:
     console, said = talking()
-    code = wait_for_ports(list(targets), Options(zero=True, **options), console)
+    code = wait_for_ports(list(targets), planned(zero=True, **plan), console)
     return code, said.getvalue().splitlines()
 
 
@@ -367,7 +366,7 @@ def test_what_stays_open_is_named_when_the_time_is_over(clock: Clock, monkeypatc
 def test_what_stays_open_at_one_address_is_not_told_by_the_refusal_of_another(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def probe(targets: list[Target], options: Options, seen: Any, unknown: Any, limit: float) -> None:
+    def probe(targets: list[Target], plan: Plan, seen: Any, unknown: Any, limit: float) -> None:
         six = Address(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 80, 0, 0))
         refused_there: list[Failure] = [(six, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))]
         seen(targets[0], Outcome(80, OPEN, ADDRESS, refused_there))

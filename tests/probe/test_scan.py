@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from pync.console import Console
 from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault
 from pync.net.resolve import Address
-from pync.options import Options
 from pync.probe import outcome as outcome_module
 from pync.probe import scan as scan_module
 from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome
 from pync.probe.scan import run_scan
 from pync.wire.address import Target
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -91,16 +91,14 @@ def probing_with(fake: Fake) -> Iterator[None]:
         yield
 
 
-def scanned(
-    fake: Fake, *targets: Target, verbose: int = 0, **options: Any
-) -> tuple[int, list[str], list[dict[str, Any]]]:
+def scanned(fake: Fake, *targets: Target, verbose: int = 0, **plan: Any) -> tuple[int, list[str], list[dict[str, Any]]]:
     """Run a scan with the fake prober: exit code, lines of stderr, objects of stdout."""
     said = io.StringIO()
     with probing_with(fake), tempfile.TemporaryFile() as output:
         console = Console(None, output.fileno(), said)
         console.verbose = verbose
         wanted = list(targets) or [Target("127.0.0.1", list(fake.states))]
-        code = run_scan(wanted, Options(zero=True, **options), console)
+        code = run_scan(wanted, planned(zero=True, **plan), console)
         output.seek(0)
         objects = [json.loads(line) for line in output]
     return code, said.getvalue().splitlines(), objects
@@ -140,7 +138,7 @@ def test_a_result_is_shown_as_soon_as_those_before_it_are_known() -> None:
 
     fake.outcome = counting  # type: ignore[method-assign]
     with probing_with(fake):
-        scan_module.probe([Target("127.0.0.1", [1, 2, 3, 4])], Options(zero=True), seen, lambda target, fault: None)
+        scan_module.probe([Target("127.0.0.1", [1, 2, 3, 4])], planned(zero=True), seen, lambda target, fault: None)
     assert shown == [(2, 1), (2, 2), (4, 3), (4, 4)]
 
 
@@ -202,7 +200,7 @@ def test_the_open_port_of_one_target_is_enough() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*args: Any, **options: Any) -> list[Address]:
+    def unknown(*args: Any, **plan: Any) -> list[Address]:
         raise NameFault("no such name")
 
     monkeypatch.setattr(scan_module, "resolve", unknown)
@@ -224,7 +222,7 @@ def test_a_name_that_is_looked_up_in_vain_leaves_the_others_their_time(monkeypat
     targets = [Target(host, [1]) for host in ("a.example", "127.0.0.1", "b.example")]
     with probing_with(Fake({1: OPEN})):
         scan_module.probe(
-            targets, Options(zero=True), lambda *seen: None, lambda target, fault: unknown.append(target.name), 9.0
+            targets, planned(zero=True), lambda *seen: None, lambda target, fault: unknown.append(target.name), 9.0
         )
     assert unknown == ["a.example", "b.example"]
     assert limits[0] <= 9 / 3
@@ -254,7 +252,7 @@ def test_the_prober_is_closed_when_probing_is_interrupted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "limit"),
+    ("plan", "limit"),
     [
         ({}, 3.0),
         ({"timeout": 0.5}, 0.5),
@@ -262,16 +260,16 @@ def test_the_prober_is_closed_when_probing_is_interrupted() -> None:
         ({"connect_timeout": 10.0, "timeout": 1.0}, 10.0),
     ],
 )
-def test_each_port_has_three_seconds_or_the_time_that_is_asked_for(options: dict[str, Any], limit: float) -> None:
+def test_each_port_has_three_seconds_or_the_time_that_is_asked_for(plan: dict[str, Any], limit: float) -> None:
     fake = Fake({1: OPEN})
-    scanned(fake, **options)
+    scanned(fake, **plan)
     assert fake.given["limit"] == limit
 
 
-@pytest.mark.parametrize(("options", "parallel"), [({}, 256), ({"parallel": 7}, 7), ({"parallel": 1}, 1)])
-def test_many_ports_are_probed_at_once_or_as_many_as_are_asked_for(options: dict[str, int], parallel: int) -> None:
+@pytest.mark.parametrize(("plan", "parallel"), [({}, 256), ({"parallel": 7}, 7), ({"parallel": 1}, 1)])
+def test_many_ports_are_probed_at_once_or_as_many_as_are_asked_for(plan: dict[str, int], parallel: int) -> None:
     fake = Fake({1: OPEN})
-    scanned(fake, **options)
+    scanned(fake, **plan)
     assert fake.given["parallel"] == parallel
 
 
@@ -289,7 +287,7 @@ def name_has_both_loopbacks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Make every name resolve to both loopbacks; returns the names that were asked for."""
     asked = []
 
-    def both(host: str, port: int, **options: Any) -> list[Address]:
+    def both(host: str, port: int, **plan: Any) -> list[Address]:
         asked.append(host)
         return [
             Address(socket.AF_INET6, socket.SOCK_STREAM, ("::1", port, 0, 0)),
@@ -316,7 +314,7 @@ def test_a_name_with_both_loopbacks_is_open_where_one_of_them_is(monkeypatch: py
         closed.bind(("127.0.0.1", 0))
         ports: list[int | str] = [server.getsockname()[1], closed.getsockname()[1]]
         console.verbose = 1
-        assert run_scan([Target("host.example", ports)], Options(zero=True), console) == OK
+        assert run_scan([Target("host.example", ports)], planned(zero=True), console) == OK
     assert said.getvalue().splitlines() == [
         success(int(ports[0]), host="host.example"),
         f"pync: connect to host.example (::1) port {ports[1]} (tcp) failed: Connection refused",
@@ -401,7 +399,7 @@ def test_a_silent_udp_port_has_an_object_too() -> None:
 
 def test_the_keys_of_an_object_have_a_fixed_order(tmp_path: Any) -> None:
     with probing_with(Fake({22: OPEN})), open(tmp_path / "out", "w+b") as output:
-        run_scan([Target("::1", [22])], Options(zero=True, json=True), Console(None, output.fileno(), None))
+        run_scan([Target("::1", [22])], planned(zero=True, json=True), Console(None, output.fileno(), None))
         output.seek(0)
         [line] = output.read().decode("ascii").splitlines()
     pairs = json.loads(line, object_pairs_hook=list)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.errors import USAGE, Fault
-from pync.options import Options
 from pync.processes.program import PREFIXES, addresses_environment, connection_environment, program_from
 from tests.net.addresses import loopback_server
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,14 +24,14 @@ WORD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def words(line: str) -> list[str]:
-    program = program_from(Options(exec=line))
+    program = program_from(planned(exec=line).work)
     assert program is not None
     return program.words
 
 
-def refused(**options: Any) -> str:
+def refused(**plan: Any) -> str:
     with pytest.raises(Fault) as caught:
-        program_from(Options(**options))
+        program_from(planned(**plan).work)
     assert caught.value.code == USAGE
     assert "\n" not in caught.value.text
     return caught.value.text
@@ -50,7 +50,7 @@ def values(environment: dict[str, str]) -> list[str]:
 
 
 def test_without_e_and_c_there_is_none() -> None:
-    assert program_from(Options()) is None
+    assert program_from(planned().work) is None
 
 
 @given(st.lists(WORD))
@@ -64,14 +64,14 @@ def test_nothing_but_the_splitting_is_done_of_what_a_shell_does() -> None:
 
 
 def test_a_shell_gets_the_line_as_it_is() -> None:
-    program = program_from(Options(sh_exec="echo  'a b' | cat"))
+    program = program_from(planned(sh_exec="echo  'a b' | cat").work)
     assert program is not None
     assert (program.path, program.words) == ("/bin/sh", ["/bin/sh", "-c", "echo  'a b' | cat"])
 
 
 @pytest.mark.parametrize("line", ["-n 'x'", "+x"])
 def test_a_line_that_looks_like_an_option_is_none_to_the_shell(line: str) -> None:
-    program = program_from(Options(sh_exec=line))
+    program = program_from(planned(sh_exec=line).work)
     assert program is not None
     assert program.words == ["/bin/sh", "-c", "--", line]
     assert program.shown == line
@@ -88,7 +88,7 @@ def test_a_name_is_looked_for_in_path_and_keeps_its_own_spelling(
         (tmp_path / folder / "tool").write_text("#!/bin/sh\n")
     (tmp_path / "good/tool").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/missing:{tmp_path}/plain:{tmp_path}/good")
-    program = program_from(Options(exec="tool -x"))
+    program = program_from(planned(exec="tool -x").work)
     assert program is not None
     assert (program.path, program.words) == (f"{tmp_path}/good/tool", ["tool", "-x"])
 

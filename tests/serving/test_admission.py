@@ -1,4 +1,4 @@
-"""Who is admitted: options, files and names put together, and asked with the addresses that the system gives.
+"""Who is admitted: plan, files and names put together, and asked with the addresses that the system gives.
 
 No name is looked up outside this machine: getaddrinfo is replaced. How a rule is written is tested in
 wire/test_rules.
@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.errors import NETWORK, USAGE, Fault, NameFault, UsageFault
-from pync.options import Options
 from pync.serving.admission import Admission, admission
 from tests.net.addresses import no_descriptor_left
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,16 +54,16 @@ def _in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def judge(**options: Any) -> Admission:
-    each: dict[str, Any] = {name: (value,) if isinstance(value, str) else value for name, value in options.items()}
-    made = admission(Options(listen=True, **each))
+def judge(**given: Any) -> Admission:
+    each: dict[str, Any] = {name: (value,) if isinstance(value, str) else value for name, value in given.items()}
+    made = admission(planned(listen=True, **each).access)
     assert made is not None
     return made
 
 
-def fault(**options: Any) -> Fault:
+def fault(**plan: Any) -> Fault:
     with no_descriptor_left(), pytest.raises(Fault) as caught:
-        judge(**options)
+        judge(**plan)
     assert len(caught.value.text.splitlines()) == 1
     return caught.value
 
@@ -72,7 +72,7 @@ def fault(**options: Any) -> Fault:
 
 
 def test_without_any_rule_there_is_nobody_to_ask() -> None:
-    assert admission(Options(listen=True)) is None
+    assert admission(planned(listen=True).access) is None
 
 
 def test_where_somebody_is_allowed_everybody_else_of_both_families_is_kept_out() -> None:
@@ -338,7 +338,7 @@ def test_who_is_admitted_is_what_a_walk_through_the_networks_says(
     allowed: list[Any], denied: list[Any], peer: IPv4Address | IPv6Address, zone: str
 ) -> None:
     judged = admission(
-        Options(listen=True, allow=tuple(map(str, allowed)) or None, deny=tuple(map(str, denied)) or None)
+        planned(listen=True, allow=tuple(map(str, allowed)) or None, deny=tuple(map(str, denied)) or None).access
     )
     bare = (peer.ipv4_mapped if isinstance(peer, IPv6Address) else None) or peer
     expected = not any(bare in network for network in denied)

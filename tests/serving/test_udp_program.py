@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 COMMAND = """
 import os, sys
 from pync import __main__, app
+from pync.plan import Plan, check
 from pync.serving.udp_program import run_udp_program
 from pync.wire.address import target
 
 def run_options(options, console):
     console.verbose = options.verbose
     unwanted = os.environ.get("UNWANTED")
-    return run_udp_program(target(options), options, console, lambda host: host != unwanted)
+    plan = Plan(options)
+    return run_udp_program(target(plan), plan, console, lambda host: host != unwanted)
 
 app.run_options = run_options
 sys.exit(__main__.main())

@@ -26,10 +26,11 @@ from pync.errors import OK, TIMEOUT, USAGE, Fault
 from pync.net.datagram import KNOWN_PEERS
 from pync.net.loop import Loop
 from pync.net.pktinfo import IP_PKTINFO, IPV6_PKTINFO
-from pync.options import Options
+from pync.plan import Plan
 from pync.serving.udp_services import BATCH, Counts, DatagramService, Port, Query, run_udp_service, why_silent
 from pync.wire.address import Target
 from pync.wire.services import Echo
+from tests.plans import planned
 from tests.running import PATIENCE, eventually
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 class Served:
     """A service that runs in a thread."""
 
-    def __init__(self, target: Target, options: Options, admits: Callable[[str], bool] | None, verbose: int) -> None:
+    def __init__(self, target: Target, plan: Plan, admits: Callable[[str], bool] | None, verbose: int) -> None:
         self.stderr = io.StringIO()
         self.counts = Counts()
         self.code: int | None = None
         self.fault: Fault | None = None
         console = Console(None, None, self.stderr)
         console.verbose = verbose
-        self._arguments = (target, options, console, admits, self.counts)
+        self._arguments = (target, plan, console, admits, self.counts)
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
@@ -84,9 +85,9 @@ def serving(
     **given: Any,
 ) -> Iterator[Served]:
     """A service that ends after so many datagrams, and must have done so when the block is left."""
-    options = Options(None, listen=True, udp=True, recv_limit=datagrams, unix=path is not None, **{name: True, **given})
+    plan = planned(None, listen=True, udp=True, recv_limit=datagrams, unix=path is not None, **{name: True, **given})
     target = Target(None if path else host, [] if path else [0], path)
-    served = Served(target, options, admits, verbose)
+    served = Served(target, plan, admits, verbose)
     served.thread.start()
     eventually(lambda: "Bound on" in served.stderr.getvalue() or not served.thread.is_alive(), "bound")
     yield served
@@ -297,9 +298,9 @@ def test_a_datagram_that_was_there_before_the_service_is_answered() -> None:
         sock.bind(("0.0.0.0", 0))
         sock.setblocking(False)
         peer.sendto(b"early", ("127.0.0.1", sock.getsockname()[1]))
-        options = Options(None, recv_limit=1)
+        plan = planned(None, recv_limit=1)
         try:
-            DatagramService(loop, Echo(), options, Console(None, None, None), Counts(), None).serve(sock)
+            DatagramService(loop, Echo(), plan, Console(None, None, None), Counts(), None).serve(sock)
             loop.run()
         finally:
             loop.close()
@@ -396,7 +397,7 @@ def test_a_flood_from_forged_addresses_does_not_grow_it(verbose: int, tmp_path: 
         console.verbose = verbose
         loop = Loop()
         try:
-            port = Port(DatagramService(loop, Echo(), Options(), console, Counts(), None), sock)
+            port = Port(DatagramService(loop, Echo(), planned(), console, Counts(), None), sock)
             tracemalloc.start()
             try:
                 while sock.left > total // 2:
@@ -431,7 +432,7 @@ def test_a_full_socket_is_waited_for_and_nothing_more_is_read_meanwhile() -> Non
     with FullSocket(socket.AF_INET, socket.SOCK_DGRAM) as sock, client() as peer:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        served = DatagramService(loop, Echo(), Options(None, recv_limit=3), Console(None, None, None), Counts(), None)
+        served = DatagramService(loop, Echo(), planned(None, recv_limit=3), Console(None, None, None), Counts(), None)
         served.serve(sock)
         for number in range(3):
             peer.sendto(b"%d" % number, sock.getsockname())
@@ -533,7 +534,7 @@ def test_nobody_yet_is_no_silence_but_the_total_time_counts() -> None:
 
 def test_an_address_in_use_is_told_and_leaves_nothing_open() -> None:
     with client() as sock:
-        options = Options(None, listen=True, udp=True, echo=True)
+        plan = planned(None, listen=True, udp=True, echo=True)
         with pytest.raises(Fault) as caught:
-            run_udp_service(Target("127.0.0.1", [sock.getsockname()[1]]), options, Console(None, None, None))
+            run_udp_service(Target("127.0.0.1", [sock.getsockname()[1]]), plan, Console(None, None, None))
     assert caught.value.code == USAGE

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.console import Console
-from pync.errors import Fault, UsageFault
-from pync.options import Options
+from pync.errors import Fault
 from pync.serving import workers as module
 from pync.serving.binding import open_listener
 from pync.serving.serve import MOST_PROGRAMS
 from pync.serving.tally import SUMMED, Tally
 from pync.serving.workers import Counts, Crew, Worker, run_workers
 from pync.wire.address import Target
+from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,8 +124,8 @@ def test_there_are_no_more_processes_than_clients(
 
     monkeypatch.setattr(module, "Crew", Crew)
     monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
-    options = Options(listen=True, keep_open=True, echo=True, workers=count, max_conns=most)
-    assert run_workers(Target("127.0.0.1", [0]), options, Console(None, None, None)) == 7
+    plan = planned(listen=True, keep_open=True, echo=True, workers=count, max_conns=most)
+    assert run_workers(Target("127.0.0.1", [0]), plan, Console(None, None, None)) == 7
     assert len(made) == processes
     assert all(sock.fileno() == -1 for listener in made for sock in listener.sockets)
 
@@ -135,17 +135,10 @@ def test_the_default_limit_of_programs_counts_too(monkeypatch: pytest.MonkeyPatc
     first = SimpleNamespace(addresses=lambda: [SimpleNamespace(port=1)])
     monkeypatch.setattr(module, "open_listener", lambda *_: first)
     monkeypatch.setattr(module, "bind", lambda *_: opened.append(1))
-    options = Options(listen=True, keep_open=True, sh_exec="cat", workers=MOST_PROGRAMS + 50)
+    plan = planned(listen=True, keep_open=True, sh_exec="cat", workers=MOST_PROGRAMS + 50)
     listeners: list[Any] = []
-    module._open_all(Target("127.0.0.1", [0]), options, Console(None, None, None), listeners)
+    module._open_all(Target("127.0.0.1", [0]), plan, Console(None, None, None), listeners)
     assert len(listeners) == MOST_PROGRAMS
-
-
-def test_without_a_service_nothing_is_bound() -> None:
-    with pytest.raises(UsageFault, match="--workers needs a service"):
-        run_workers(
-            Target("127.0.0.1", [0]), Options(listen=True, keep_open=True, workers=2), Console(None, None, None)
-        )
 
 
 def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +155,9 @@ def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.M
     monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
     monkeypatch.setattr(module, "open_listener", remember)
     monkeypatch.setattr(module, "bind", fail)
-    options = Options(listen=True, keep_open=True, echo=True, workers=2)
+    plan = planned(listen=True, keep_open=True, echo=True, workers=2)
     with pytest.raises(Fault, match="no second socket"):
-        run_workers(Target("127.0.0.1", [0]), options, Console(None, None, None))
+        run_workers(Target("127.0.0.1", [0]), plan, Console(None, None, None))
     assert [sock.fileno() for sock in bound[0].sockets] == [-1]
 
 
@@ -178,7 +171,7 @@ def test_a_worker_that_gets_only_one_of_its_pipes_leaves_nothing_open(monkeypatc
         made.extend(pipe())
         return made[0], made[1]
 
-    crew = Crew(Options(), Console(None, None, None))
+    crew = Crew(planned(), Console(None, None, None))
     monkeypatch.setattr(os, "pipe", one_pipe)
     try:
         with pytest.raises(OSError, match="Too many open files"):

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.errors import USAGE, UsageFault
-from pync.options import Options
 from pync.wire.address import is_number, join_host_port, parse_ports, split_host_port, strip_brackets, target, targets
+from tests.plans import planned
 
 PORTS = st.integers(0, 65535)
 
 
-def fault(words: list[str], **options: Any) -> str:
+def fault(words: list[str], **plan: Any) -> str:
     """The text of the usage error that these operands are."""
     with pytest.raises(UsageFault) as caught:
-        target(Options(words, **options))
+        target(planned(words, **plan))
     assert caught.value.code == USAGE
     assert len(caught.value.text.splitlines()) == 1
     return caught.value.text
@@ -55,12 +55,12 @@ def fault(words: list[str], **options: Any) -> str:
     ],
 )
 def test_what_a_client_is_told_to_connect_to(words: list[str], host: str, ports: list[int | str]) -> None:
-    found = target(Options(words))
+    found = target(planned(words))
     assert (found.host, found.ports, found.path) == (host, ports, None)
 
 
 @pytest.mark.parametrize(
-    ("words", "options", "host", "port"),
+    ("words", "plan", "host", "port"),
     [
         (["10000"], {}, None, 10000),
         (["0"], {}, None, 0),
@@ -78,16 +78,16 @@ def test_what_a_client_is_told_to_connect_to(words: list[str], host: str, ports:
     ],
 )
 def test_where_a_listener_is_told_to_listen(
-    words: list[str], options: dict[str, str], host: str | None, port: int | str
+    words: list[str], plan: dict[str, str], host: str | None, port: int | str
 ) -> None:
-    found = target(Options(words, listen=True, **options))
+    found = target(planned(words, listen=True, **plan))
     assert (found.host, found.ports, found.path) == (host, [port], None)
 
 
 @pytest.mark.parametrize("listen", [False, True])
 @pytest.mark.parametrize("path", ["/tmp/socket", "socket", "@abstract", "host:80", "a b", "/a@b", "80"])
 def test_with_a_unix_socket_the_operand_is_a_path_and_nothing_else(path: str, listen: bool) -> None:
-    found = target(Options([path], unix=True, listen=listen))
+    found = target(planned([path], unix=True, listen=listen))
     assert (found.host, found.ports, found.path) == (None, [], path)
 
 
@@ -132,14 +132,14 @@ def test_a_unix_socket_without_exactly_one_path_is_refused(words: list[str]) -> 
 )
 def test_a_bad_port_is_named(words: list[str], bad: str) -> None:
     with pytest.raises(UsageFault) as caught:
-        target(Options(words))
+        target(planned(words))
     assert f"'{bad}'" in caught.value.text
 
 
 @pytest.mark.parametrize("bad", ["65536", "30-20", "-1", "+80", "8.0", "٨٠", "\uff18\uff10", "20-", "", "straße"])
 @pytest.mark.parametrize("host", [[], ["localhost"], ["::1"]])
 def test_a_bad_port_to_listen_on_is_named(host: list[str], bad: str) -> None:
-    for found in (Options([*host, bad], listen=True), Options(host, listen=True, source_port=bad)):
+    for found in (planned([*host, bad], listen=True), planned(host, listen=True, source_port=bad)):
         with pytest.raises(UsageFault) as caught:
             target(found)
         assert f"'{bad}'" in caught.value.text
@@ -164,7 +164,7 @@ def test_operands_that_are_no_host_and_port_are_refused(words: list[str], said: 
 
 
 @pytest.mark.parametrize(
-    ("words", "options", "said"),
+    ("words", "plan", "said"),
     [
         ([], {}, "missing port"),
         ([], {"source": "127.0.0.1"}, "'127.0.0.1'"),
@@ -179,8 +179,8 @@ def test_operands_that_are_no_host_and_port_are_refused(words: list[str], said: 
         ([], {"source_port": "65536"}, "'65536'"),
     ],
 )
-def test_a_listener_takes_one_address_and_one_port(words: list[str], options: dict[str, str], said: str) -> None:
-    assert said in fault(words, listen=True, **options)
+def test_a_listener_takes_one_address_and_one_port(words: list[str], plan: dict[str, str], said: str) -> None:
+    assert said in fault(words, listen=True, **plan)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_listener_takes_one_address_and_one_port(words: list[str], options: di
 def test_a_probe_has_a_target_or_several_written_as_one_word_each(
     words: list[str], expected: list[tuple[str, list[int | str]]]
 ) -> None:
-    assert [(found.host, found.ports) for found in targets(Options(words, zero=True))] == expected
+    assert [(found.host, found.ports) for found in targets(planned(words, zero=True))] == expected
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_probe_has_a_target_or_several_written_as_one_word_each(
     ],
 )
 def test_a_probe_takes_paths_and_lists_and_blocks_of_hosts(words: list[str], expected: list[str]) -> None:
-    assert [found.name for found in targets(Options(words, zero=True))] == expected
+    assert [found.name for found in targets(planned(words, zero=True))] == expected
 
 
 @pytest.mark.parametrize(
@@ -240,13 +240,13 @@ def test_a_probe_takes_paths_and_lists_and_blocks_of_hosts(words: list[str], exp
 )
 def test_the_targets_of_a_probe_are_refused_like_a_single_one(words: list[str], said: str) -> None:
     with pytest.raises(UsageFault) as caught:
-        targets(Options(words, zero=True))
+        targets(planned(words, zero=True))
     assert said in caught.value.text
 
 
 @given(st.lists(st.tuples(st.sampled_from(["h", "127.0.0.1", "::1", "fe80::1%eth0"]), PORTS), min_size=1, max_size=6))
 def test_any_number_of_hosts_with_their_ports_come_apart_again(pairs: list[tuple[str, int]]) -> None:
-    found = targets(Options([join_host_port(host, port) for host, port in pairs], zero=True))
+    found = targets(planned([join_host_port(host, port) for host, port in pairs], zero=True))
     assert [(each.host, each.ports) for each in found] == [(host, [port]) for host, port in pairs]
 
 
@@ -295,7 +295,7 @@ def test_arbitrary_words_are_ports_or_a_usage_error(word: str) -> None:
 )
 def test_arbitrary_operands_are_a_target_or_a_usage_error(words: list[str], listen: bool, unix: bool) -> None:
     try:
-        found = target(Options(words, listen=listen, unix=unix))
+        found = target(planned(words, listen=listen, unix=unix))
     except UsageFault:
         return
     assert found.path if unix else found.ports

@@ -1,0 +1,414 @@
+"""From what was typed to what is needed: small records, made once, each for one part of the program.
+
+Options say how a thing is spelled; a plan says what it means. Every combination that makes no sense is in the
+one table `RULES`, which `check` and the man page read. Nothing is opened, looked up or printed here.
+"""
+
+from __future__ import annotations
+
+from pync.errors import UsageFault
+from pync.options import BUILT_IN, PROGRAMS, ROWS, given
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
+
+    R = TypeVar("R", bound="Record")
+
+    from pync.options import Opt, Options
+
+
+class Record:
+    """A part of the plan. It is never changed: `but` makes another one."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def but(self: R, **fields: Any) -> R:
+        """The same record, except for these fields."""
+        other = type(self).__new__(type(self))
+        for name in self.__slots__:
+            setattr(other, name, fields[name] if name in fields else getattr(self, name))
+        return other
+
+
+class Operands(Record):
+    """The words that are no options, and what says how to read them."""
+
+    __slots__ = ("listen", "unix", "words")
+
+    def __init__(self, options: Options) -> None:
+        self.listen = options.listen
+        self.unix = options.unix
+        self.words = options.words
+
+
+#: The services that speak bytes only; --http needs a directory too.
+SERVICES = tuple(name for name in BUILT_IN if not name.startswith("http"))
+
+
+class Names(Record):
+    """How hosts and ports are read, and where a connection of ours comes from.
+
+    `version` is 4, 6, or None for both; `numeric` forbids look-ups of any kind.
+    """
+
+    __slots__ = ("datagram", "numeric", "random_ports", "source", "source_port", "version")
+
+    def __init__(self, options: Options) -> None:
+        self.version = 4 if options.ipv4 else 6 if options.ipv6 else None
+        self.numeric = options.nodns
+        self.datagram = options.udp
+        self.source = options.source
+        self.source_port = options.source_port
+        self.random_ports = options.random_ports
+
+
+class SocketSettings(Record):
+    """What is set on each socket before it is bound or connected."""
+
+    __slots__ = (
+        "broadcast", "debug", "interface", "keepalive", "keepalive_times", "min_ttl", "recv_buffer", "reuse_port",
+        "send_buffer", "tos", "ttl",
+    )  # fmt: skip
+
+    def __init__(self, options: Options) -> None:
+        self.broadcast = options.broadcast
+        self.debug = options.debug_socket
+        self.interface = options.interface
+        self.keepalive = options.keepalive or options.keepalive_times is not None
+        self.keepalive_times = options.keepalive_times
+        self.min_ttl = options.min_ttl
+        self.recv_buffer = options.recv_buffer
+        self.reuse_port = options.reuse_port
+        self.send_buffer = options.send_buffer
+        self.tos = options.tos
+        self.ttl = options.ttl
+
+
+class Limits(Record):
+    """Seconds, None for "no limit": for connecting to an address, for silence, for all.
+
+    `silence` is -w as it was given: what UDP waits for after the end of our input.
+    """
+
+    __slots__ = ("connect", "idle", "silence", "total")
+
+    def __init__(self, options: Options) -> None:
+        connect = options.timeout if options.connect_timeout is None else options.connect_timeout
+        self.total = options.total_timeout
+        self.connect = min((seconds for seconds in (connect, self.total) if seconds is not None), default=None)
+        self.idle = options.timeout if options.idle_timeout is None else options.idle_timeout
+        self.silence = options.timeout
+
+    def within(self, seconds: float) -> Limits:
+        """The same, but connecting takes no longer than this."""
+        return self.but(connect=seconds if self.connect is None else min(self.connect, seconds))
+
+
+class Ends(Record):
+    """What the command line says about the ends of data.
+
+    `half_close` False: never; `at_once`: -N was asked for; `hold_empty`: an input without a byte says nothing, so
+    that our FIN is kept back.
+    """
+
+    __slots__ = (
+        "at_once", "half_close", "hold_empty", "quit_after", "read_limit", "reads_input", "recv_only", "send_only",
+    )  # fmt: skip
+
+    def __init__(self, options: Options) -> None:
+        self.at_once = options.shutdown
+        self.half_close = not options.no_shutdown
+        self.hold_empty = options.listen
+        self.quit_after = options.quit_after
+        self.read_limit = options.recv_limit
+        self.reads_input = not (options.no_stdin or options.recv_only)
+        self.recv_only = options.recv_only
+        self.send_only = options.send_only
+
+    @property
+    def any(self) -> bool:
+        """Whether one of them changes how bytes move."""
+        limited = self.quit_after is not None or self.read_limit is not None
+        return limited or self.recv_only or self.send_only
+
+
+class Pipeline(Record):
+    """What bytes pass through on their way, and what holds them back."""
+
+    __slots__ = (
+        "append_output", "crlf", "datagram_size", "delay", "hash", "hex_dump", "interval", "lines", "output",
+        "output_dir", "prefix", "rate", "stamp", "telnet",
+    )  # fmt: skip
+
+    def __init__(self, options: Options) -> None:
+        self.append_output = options.append_output
+        self.crlf = options.crlf
+        self.datagram_size = options.datagram_size
+        self.delay = options.delay
+        self.hash = options.hash
+        self.hex_dump = options.hex_dump
+        self.interval = options.interval
+        self.lines = options.lines
+        self.output = options.output
+        self.output_dir = options.output_dir
+        self.prefix = options.prefix
+        self.rate = options.rate
+        self.stamp = options.stamp
+        self.telnet = options.telnet
+
+    @property
+    def any(self) -> bool:
+        """Whether bytes are looked at, changed or held back."""
+        timed = self.rate is not None or self.delay is not None or self.interval is not None
+        logged = self.output is not None or self.hex_dump is not None or self.hash is not None
+        return timed or logged or self.crlf or self.telnet
+
+    @property
+    def by_read(self) -> bool:
+        """Whether each read of our input counts by itself, or its bytes are changed or looked at."""
+        return self.any or self.lines
+
+    @property
+    def by_peer(self) -> bool:
+        """Whether it matters from which peer a datagram came."""
+        return self.stamp or self.prefix or self.output_dir is not None
+
+    @property
+    def borders(self) -> bool:
+        """Whether it matters where a datagram ends."""
+        return self.hex_dump is not None or self.rate is not None or self.delay is not None or self.lines
+
+
+class Access(Record):
+    """Who may connect: rules and files of rules, as they were given."""
+
+    __slots__ = ("allow", "allowfile", "deny", "denyfile", "numeric")
+
+    def __init__(self, options: Options) -> None:
+        self.allow = options.allow
+        self.allowfile = options.allowfile
+        self.deny = options.deny
+        self.denyfile = options.denyfile
+        self.numeric = options.nodns
+
+    @property
+    def any(self) -> bool:
+        return any(rules is not None for rules in (self.allow, self.allowfile, self.deny, self.denyfile))
+
+
+class Serving(Record):
+    """How a listener lets clients in. `backlog` None: what fits; `max_conns` None: what the work allows."""
+
+    __slots__ = ("backlog", "keep_open", "listen", "loop", "max_conns", "port_file", "workers")
+
+    def __init__(self, options: Options) -> None:
+        self.backlog = options.backlog
+        self.keep_open = options.keep_open
+        self.listen = options.listen
+        self.loop = options.loop
+        self.max_conns = options.max_conns
+        self.port_file = options.port_file
+        self.workers = options.workers
+
+
+class Work(Record):
+    """What is done with a connection instead of joining it to our input and output.
+
+    `service` names a built-in one that speaks bytes only; `root` is the directory of --http. `upload`: clients
+    may send files, of at most `max_upload` bytes, or what leaves room where it is None.
+    """
+
+    __slots__ = ("auth", "exec", "max_upload", "overwrite", "root", "service", "sh_exec", "upload")
+
+    def __init__(self, options: Options) -> None:
+        self.exec = options.exec
+        self.sh_exec = options.sh_exec
+        self.service = next((name for name in SERVICES if getattr(options, name)), None)
+        self.root = options.http_root or ("." if options.http else None)
+        self.auth = options.auth
+        self.upload = options.http_upload
+        self.max_upload = options.max_upload
+        self.overwrite = options.overwrite
+
+    @property
+    def program(self) -> bool:
+        """Whether a program of the user's is run for it."""
+        return self.exec is not None or self.sh_exec is not None
+
+    @property
+    def answered(self) -> bool:
+        """Whether a built-in service answers it."""
+        return self.service is not None or self.root is not None
+
+    @property
+    def private(self) -> bool:
+        """Whether it is nothing to offer to everybody by default: programs, files."""
+        return self.program or self.root is not None
+
+
+class Probing(Record):
+    """What -z, --wait and --retry ask for."""
+
+    __slots__ = ("banner", "interval", "parallel", "retry", "until_closed", "wait", "zero")
+
+    def __init__(self, options: Options) -> None:
+        self.banner = options.banner
+        self.interval = options.interval
+        self.parallel = options.parallel
+        self.retry = options.retry
+        self.until_closed = options.until_closed
+        self.wait = options.wait
+        self.zero = options.zero
+
+
+class View(Record):
+    """What is shown of a run, and of the machine's ports."""
+
+    __slots__ = ("all", "json", "name", "pid", "ports", "progress", "size", "verbose", "watch")
+
+    def __init__(self, options: Options) -> None:
+        self.all = options.all
+        self.json = options.json
+        self.name = options.name
+        self.pid = options.pid
+        self.ports = options.ports
+        self.progress = options.progress
+        self.size = options.size
+        self.verbose = options.verbose
+        self.watch = options.watch
+
+
+RECORDS: dict[str, Callable[[Options], Any]] = {
+    "access": Access, "ends": Ends, "limits": Limits, "names": Names, "operands": Operands, "pipeline": Pipeline,
+    "probing": Probing, "serving": Serving, "sockets": SocketSettings, "view": View, "work": Work,
+}  # fmt: skip
+
+
+class Plan:
+    """The records of a run; each is made when it is first asked for, because no mode needs them all."""
+
+    access: Access
+    ends: Ends
+    limits: Limits
+    names: Names
+    operands: Operands
+    pipeline: Pipeline
+    probing: Probing
+    serving: Serving
+    sockets: SocketSettings
+    view: View
+    work: Work
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            record = RECORDS[name](self._options)
+            setattr(self, name, record)
+            return record
+
+    def changed(self, **records: Any) -> Plan:
+        """The same plan but for these records."""
+        plan = Plan(self._options)
+        plan.__dict__.update({**self.__dict__, **records})
+        return plan
+
+    @property
+    def seen(self) -> bool:
+        """Whether the bytes must pass through our hands, so that a program may not have the socket itself."""
+        return self.pipeline.any or self.ends.any or self.limits.idle is not None or self.view.progress
+
+    @property
+    def borders(self) -> bool:
+        """Whether it matters where a datagram ends."""
+        return self.pipeline.borders or self.pipeline.by_peer or self.ends.read_limit is not None
+
+
+# --- what does not go together
+
+
+class Rule:
+    """`when` one of each of these groups is given, and none of `unless`: refused with this sentence.
+
+    `{0}` and `{1}` stand for what was given of the first and the second group.
+    """
+
+    __slots__ = ("sentence", "unless", "when")
+
+    def __init__(self, when: tuple[tuple[str, ...], ...], sentence: str, unless: tuple[str, ...] = ()) -> None:
+        self.when = when
+        self.sentence = sentence
+        self.unless = unless
+
+
+CONFLICT = "{0} does not go with {1}"
+
+
+def check(options: Options) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        UsageFault: an option lacks what it needs, or meets what it excludes.
+    """
+    present = [opt.attribute for opt in given(options)]
+    for rule in (*(rule for name in present for rule in rules_of(ROWS[name])), *RULES):
+        met = [[name for name in present if name in group] for group in rule.when]
+        if all(met) and not any(name in rule.unless for name in present):
+            raise UsageFault(rule.sentence.format(*(label(ROWS[names[0]]) for names in met)))
+
+
+def rules_of(opt: Opt) -> Iterator[Rule]:
+    """The rules that the columns `needs` and `excludes` of a row stand for."""
+    itself = (opt.attribute,)
+    if opt.needs:
+        wanted = " or ".join(label(ROWS[need]) for need in opt.needs)
+        yield Rule((itself,), f"{{0}} needs {wanted}", unless=opt.needs)
+    for other in opt.excludes:
+        yield Rule((itself, (other,)), CONFLICT)
+
+
+def label(opt: Opt) -> str:
+    """An option as messages call it: `-l/--listen`."""
+    return "/".join(opt.spellings()[:2]) if opt.short else f"--{opt.name}"
+
+
+#: What shapes the joining with our own input and output, in which a built-in service has no part.
+OF_STREAMS = (
+    "crlf", "telnet", "lines", "datagram_size", "output", "hex_dump", "hash", "delay", "interval", "rate",
+    "stamp", "prefix", "output_dir", "quit_after", "no_shutdown", "send_only", "recv_only", "progress",
+)  # fmt: skip
+#: What --ports has a use for; whatever else is given with it was meant for something else.
+OF_PORTS = (
+    "ports", "all", "watch", "pid", "name", "json", "verbose", "ipv4", "ipv6", "udp", "unix", "nodns",
+)  # fmt: skip
+#: What -z has a use for. Others may be given with it, as scripts for nc(1) do, but completions do not offer them.
+OF_PROBE = (
+    "zero", "udp", "unix", "ipv4", "ipv6", "nodns", "source", "source_port", "random_ports", "broadcast", "timeout",
+    "connect_timeout", "total_timeout", "interval", "tos", "ttl", "min_ttl", "interface", "wait", "until_closed",
+    "parallel", "banner", "json", "verbose",
+)  # fmt: skip
+#: What says nothing about a program's datagrams.
+OF_STREAMS_ONLY = (
+    "rate", "delay", "interval", "quit_after", "send_only", "recv_only", "recv_limit", "lines", "progress",
+)  # fmt: skip
+#: The rules between groups of options; those between two options are columns of their rows.
+RULES = (
+    Rule((tuple(name for name in ROWS if name not in OF_PORTS), ("ports",)), CONFLICT),
+    Rule((OF_STREAMS, BUILT_IN), "{0} does not go with a service such as {1}"),
+    Rule((("recv_limit",), BUILT_IN), "{0} with a service needs -u/--udp", unless=("udp",)),
+    Rule((("udp",), PROGRAMS, OF_STREAMS_ONLY), "{2} does not go with a program over datagrams"),
+    Rule(
+        (("workers",),),
+        "--workers needs a service, -e or -c: processes cannot share our input and output",
+        unless=(*BUILT_IN, *PROGRAMS),
+    ),
+    Rule(
+        (("wait",), ("udp",)),
+        "--wait with -u/--udp needs -z/--zero: a session over UDP cannot tell an answer",
+        unless=("zero", "until_closed"),
+    ),
+)
