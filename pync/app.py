@@ -6,9 +6,10 @@ the faults of a run.
 
 from __future__ import annotations
 
+from pync.combinations import check
 from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, unforeseen
 from pync.options import imply
-from pync.plan import Plan, check
+from pync.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pync.cli.help import ALL, TOPICS
+from pync.combinations import OF_PORTS, OF_PROBE
 from pync.options import ACTION, COMMAND, DIRECTORY, TABLE, Opt
-from pync.plan import OF_PORTS, OF_PROBE
 from pync.values import LOOPS, TOS_WORDS
 
 if TYPE_CHECKING:

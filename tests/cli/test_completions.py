@@ -21,8 +21,8 @@ import pytest
 
 from pync.cli import complete
 from pync.cli.help import TOPICS
+from pync.combinations import OF_PORTS, OF_PROBE
 from pync.options import ROWS, TABLE
-from pync.plan import OF_PORTS, OF_PROBE
 from pync.values import TOS_WORDS
 from tests.running import PATIENCE, eventually, peer, running
 

@@ -17,8 +17,8 @@ import pytest
 
 from pync.cli.argv import parse
 from pync.cli.help import EXAMPLES, TOPICS, page
+from pync.combinations import check
 from pync.options import GROUPS, TABLE, Opt
-from pync.plan import check
 from tests.house.test_startup import MAIN, loaded
 from tests.running import PYNC, run_pync, running
 

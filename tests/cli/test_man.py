@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.cli import argv, man
+from pync.combinations import check
 from pync.errors import EXIT_CODES
 from pync.options import GROUPS, ROWS, TABLE, Opt, Options
 from pync.outcome import EVENTS, Outcome
-from pync.plan import check
 from pync.ports.plain import DOCUMENT
 from pync.serving.tally import Tally
 from pync.wire.digest import Digest

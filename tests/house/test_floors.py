@@ -23,7 +23,8 @@ SOURCE = Path(pync.__file__).parent
 TESTS = Path(__file__).parents[1]
 
 FLOORS = {
-    "__init__": 0, "errors": 0, "values": 0, "options": 0, "plan": 0, "wire": 1, "net": 2, "processes": 2, "console": 2,
+    "__init__": 0, "errors": 0, "values": 0, "options": 0, "combinations": 0, "plan": 0,
+    "wire": 1, "net": 2, "processes": 2, "console": 2,
     "outcome": 2, "engine": 3, "serving": 4, "handlers": 4, "probe": 4, "ports": 4, "meter": 4, "cli": 5,
     "app": 6, "library": 6, "__main__": 6,
 }  # fmt: skip
@@ -32,7 +33,7 @@ DOORS = {("serving", "handlers"), ("serving", "probe")}
 #: Rooms that show what there is and know only the ground floor: any program could use them.
 VIEWS = {"ports", "meter", "cli"}
 #: On the ground floor the order is fixed: each file may import those before it.
-GROUND = ["errors", "values", "options", "plan"]
+GROUND = ["errors", "values", "options", "combinations", "plan"]
 #: Bytes apart from sockets: what floor 1 may never import.
 WORLD = {"asyncio", "os", "select", "selectors", "signal", "socket", "ssl", "subprocess", "threading", "time"}
 VAGUE = {"common", "helper", "helpers", "misc", "tools", "util", "utils"}

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 COMMAND = """
 import os, sys
 from pync import __main__, app
-from pync.plan import Plan, check
+from pync.combinations import check
+from pync.plan import Plan
 from pync.serving.udp_program import run_udp_program
 from pync.wire.address import target
 
