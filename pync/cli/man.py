@@ -14,11 +14,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pync.cli.complete import rivals
+from pync.combinations import RULES
 from pync.errors import EXIT_CODES
 from pync.options import GROUPS, ROWS, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pync.options import Opt
@@ -68,6 +69,8 @@ def page(texts: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+#: Groups of so many options are those that a mode has no use for: all but its own.
+MANY, ANY_OTHER = 30, "Any option but those named under --ports"
 #: The headings of pync-recipes(7), and the files of their texts.
 RECIPES = {
     "FILES AND DIRECTORIES": "recipes-files",
@@ -106,7 +109,16 @@ def _options() -> list[str]:
     for group in GROUPS:
         rows = [opt for opt in TABLE if opt.group == group]
         lines += [f".Ss {group}", *_list(([_head(opt)], _about(opt)) for opt in rows)]
-    return lines
+    lines.append(".Ss What does not go together")
+    return lines + [line for sentence in _between_groups() for line in (".Pp", *prose(sentence))][1:]
+
+
+def _between_groups() -> Iterator[str]:
+    """A sentence for each rule between groups of options."""
+    for rule in RULES:
+        groups = [_any_of(ROWS[name] for name in group) if len(group) < MANY else ANY_OTHER for group in rule.when]
+        text = re.sub(r"(-\w)/--[\w-]+", r"\1", rule.sentence.format(*groups))  # one spelling does for the page
+        yield text[:1].upper() + text[1:] + "."
 
 
 def _head(opt: Opt) -> str:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.cli import argv, man
-from pync.combinations import check
+from pync.combinations import RULES, check
 from pync.errors import EXIT_CODES
 from pync.options import GROUPS, ROWS, TABLE, Opt, Options
 from pync.outcome import EVENTS, Outcome
@@ -100,7 +100,7 @@ def named(text: str) -> set[str]:
 
 def test_every_group_has_its_heading_and_nothing_but_its_rows(lines: list[str]) -> None:
     sections = "\n".join(lines).partition("\nOPTIONS\n")[2].partition("\nEND OF DATA\n")[0]
-    for group, following in zip(GROUPS, [*GROUPS[1:], None], strict=True):
+    for group, following in zip(GROUPS, [*GROUPS[1:], "What does not go together"], strict=True):
         _, heading, section = sections.partition(f"\n   {group}\n")
         assert heading, group
         section = section.partition(f"\n   {following}\n")[0]
@@ -108,6 +108,11 @@ def test_every_group_has_its_heading_and_nothing_but_its_rows(lines: list[str]) 
         assert [head.split(",")[0].split()[0] for head in heads] == [
             opt.spellings()[0] for opt in TABLE if opt.group == group
         ]
+
+
+def test_each_rule_between_groups_of_options_is_a_paragraph(lines: list[str]) -> None:
+    section = "\n".join(lines).partition("\n   What does not go together\n")[2].partition("\nEND OF DATA\n")[0]
+    assert len(section.strip().split("\n\n")) == len(RULES)
 
 
 def test_every_exit_code_is_explained(lines: list[str]) -> None:
