@@ -6,7 +6,6 @@ its end once. What an end means for the other direction is the session's busines
 
 from __future__ import annotations
 
-from pync.net.endpoint import Calling
 from pync.net.move import DONE, MORE, NOT_JOINABLE, SINK_FULL, SOURCE_DRY, Copy, choose
 
 TYPE_CHECKING = False
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 #: Steps a flow may take before the others get their turn.
 STEPS = 16
 NO_LIMIT = 1 << 40
-#: Seconds until the next attempt where readiness cannot be awaited.
-SOON = 0.01
 
 
 class Flow:
@@ -52,8 +49,6 @@ class Flow:
         self._moved_before = 0
         self._reads_before = 0
         self._watching = ""
-        self._watched_fd = -1
-        self._called: Calling | None = None
         self._timer: TimerHandle | None = None
         self._held = 0
         self.pausing = False
@@ -154,7 +149,7 @@ class Flow:
         self._timer = self._loop.call_at(self._loop.time(), self._step)
 
     def _move(self, limit: int) -> str:
-        if self._last and not (self._mover.holds() or (isinstance(self._source, Calling) and self._source.waiting)):
+        if self._last and not (self._mover.holds() or self._source.waiting):
             self.cut = True
             return DONE
         before, reads = self._mover.moved, self._mover.reads
@@ -200,25 +195,17 @@ class Flow:
 
     def _watch(self, state: str) -> None:
         """Wait for the side that holds the flow up, and for that side only."""
-        side = self._source if state == SOURCE_DRY else self._sink
-        fd = side.fd if state else -1
-        if (state, fd) == (self._watching, self._watched_fd) and fd >= 0:
+        if state == self._watching:
             return
-        if self._watched_fd >= 0:
-            remove = self._loop.remove_reader if self._watching == SOURCE_DRY else self._loop.remove_writer
-            remove(self._watched_fd)
-        if self._called is not None:
-            self._called.call_back(None)
-            self._called = None
-        self._watching, self._watched_fd = state, fd
-        if fd >= 0:
-            add = self._loop.add_reader if state == SOURCE_DRY else self._loop.add_writer
-            add(fd, self._step)
-        elif state and isinstance(side, Calling):
-            self._called = side
-            side.call_back(self._step)
-        elif state:
-            self._timer = self._loop.call_at(self._loop.time() + SOON, self._step)
+        self._await(self._watching, None)
+        self._watching = state
+        self._await(state, self._step)
+
+    def _await(self, state: str, callback: Callable[[], None] | None) -> None:
+        if state == SOURCE_DRY:
+            self._source.watch_read(self._loop, callback)
+        elif state == SINK_FULL:
+            self._sink.watch_write(self._loop, callback)
 
     def _sleep_until(self, when: float) -> None:
         self._watch("")

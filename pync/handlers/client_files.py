@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 
 from pync.errors import Fault, reason
+from pync.net.endpoint import Calling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,14 +135,13 @@ class ClientFiles:
         self._files = len(os.listdir(self._directory))
 
 
-class FileOf:
+class FileOf(Calling):
     """The file of the client that is at hand, as an output: it takes everything at once."""
 
     kind = "file of a client"
-    fd = -1
-    pollable = False
 
     def __init__(self, files: ClientFiles, who: Callable[[], str]) -> None:
+        super().__init__()
         self._files = files
         self._who = who
 
@@ -153,9 +153,6 @@ class FileOf:
             return self._files.write(self._who(), data)
         except OSError as error:
             raise OSError(error.errno, f"{self._files.path}: {reason(error)}") from None
-
-    def half_close(self) -> None:
-        """A file has one direction only."""
 
     def close(self) -> None:
         self._files.forget(self._who())

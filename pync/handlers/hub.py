@@ -7,6 +7,7 @@ takes a whole read (or whole lines) at a time, and the input, of which each clie
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from pync.engine.flow import Flow
 from pync.engine.parting import Parting, abort
@@ -190,7 +191,7 @@ class Hub:
         self.whole_lines = shared_lines or self._margin is not None
         self.output = self._output_to(self._endpoint, self._output_failed)
         if self._endpoint.kind == PIPE:  # whose reader may leave while nothing is to be written
-            loop.add_reader(self._endpoint.fd, self._stop, None)
+            self._endpoint.watch_read(loop, partial(self._stop, None))
         self.clients: dict[HubClient, None] = {}
         self.kept = Kept(loop, self._input_is_silent)
         self._number = 0
@@ -248,7 +249,7 @@ class Hub:
         self._console.hashed(self._taps.digests())
         self._taps.close()
         if self._endpoint.kind == PIPE:
-            self.loop.remove_reader(self._endpoint.fd)
+            self._endpoint.watch_read(self.loop, None)
         self.output.close()
         if self._files is not None:
             self._files.close()

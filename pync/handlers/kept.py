@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import select
 import socket
-
-from pync.net.endpoint import Calling
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Kept:
         if silent is None:
             self._loop.call_at(self._loop.time() + SOON, self._judge, fd, sock, output)
         elif silent and output.unwritten:
-            output.wait(Then(lambda: self._judge(fd, sock, output)))
+            output.wait(partial(self._judge, fd, sock, output))
         elif silent:
             self._clients[fd][1]()
 
@@ -78,11 +77,3 @@ class Kept:
             return [fd for fd, _ in self._poll.poll(0)]
         clients = self._clients.items()
         return [fd for fd, (sock, _) in clients if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)]
-
-
-class Then(Calling):
-    """Waits in an output's queue, and does this when there is room."""
-
-    def __init__(self, callback: Callable[[], object]) -> None:
-        super().__init__()
-        self.call_back(callback)

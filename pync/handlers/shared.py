@@ -55,7 +55,7 @@ class Output:
         self._margin = margin
         self._on_failure = on_failure
         self._pieces: deque[memoryview] = deque()
-        self._waiting: dict[Calling, None] = {}
+        self._waiting: dict[Callable[[], object], None] = {}
         self._closed = False
 
     @property
@@ -91,13 +91,13 @@ class Output:
             self._pieces.append(memoryview(data))
             self._push()
 
-    def wait(self, lane: Calling) -> None:
-        """Call the lane when there is room: first come, first served."""
-        self._waiting[lane] = None
+    def wait(self, callback: Callable[[], object]) -> None:
+        """Call this once, when there is room: first come, first served."""
+        self._waiting[callback] = None
 
-    def leave(self, lane: Lane) -> None:
+    def leave(self, callback: Callable[[], object]) -> None:
         """It does not wait any more."""
-        self._waiting.pop(lane, None)
+        self._waiting.pop(callback, None)
 
     def flush(self, seconds: float) -> None:
         """Write what was taken, waiting no longer than that."""
@@ -128,19 +128,19 @@ class Output:
             self._on_failure(error)
 
     def _wait_for_room(self) -> None:
-        self._loop.add_writer(self._endpoint.fd, self._go_on)
+        self._endpoint.watch_write(self._loop, self._go_on)
 
     def _go_on(self) -> None:
-        self._loop.remove_writer(self._endpoint.fd)
+        self._endpoint.watch_write(self._loop, None)
         self._push()
         while self._waiting and not self._pieces and not self._closed:
-            lane = next(iter(self._waiting))
-            del self._waiting[lane]
-            lane.ready()
+            callback = next(iter(self._waiting))
+            del self._waiting[callback]
+            callback()
 
     def _stop(self) -> None:
-        if not self._closed and self._endpoint.fd >= 0:
-            self._loop.remove_writer(self._endpoint.fd)
+        if not self._closed:
+            self._endpoint.watch_write(self._loop, None)
         self._closed = True
         self._pieces.clear()
 
@@ -163,14 +163,18 @@ class Lane(Calling):
 
     def write(self, data: memoryview | bytes) -> int | None:
         last = self._lines is not None and self._lines.ended
-        return len(data) if self._output.take(bytes(data), self._writer, last=last) else None
+        if self._output.take(bytes(data), self._writer, last=last):
+            return len(data)
+        if self._callback is not None:
+            self._output.wait(self._callback)
+        return None
 
-    def call_back(self, callback: Callable[[], object] | None) -> None:
-        super().call_back(callback)
-        if callback is None:
-            self._output.leave(self)
-        else:
-            self._output.wait(self)
+    def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        if self._callback is not None:
+            self._output.leave(self._callback)
+        self._callback = callback
+        if callback is not None:
+            self._output.wait(callback)
 
 
 class Copies(Calling):

@@ -8,8 +8,8 @@ the way is reported and survived, as UDP wants it; when a session ends is not de
 from __future__ import annotations
 
 import errno
-import select
 import socket
+from functools import partial
 
 from pync.errors import reason
 from pync.net import bursts
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pync.net.loop import Reactor
+
 #: The most a UDP datagram over IPv4 carries: 65535 less the headers of IP and UDP (RFC 768, RFC 791).
 LARGEST = 65507
 ANCILLARY_SPACE = 64
@@ -31,6 +33,9 @@ SPACE = 1 << 16
 KEPT = 16
 #: Senders remembered so that each is announced once.
 KNOWN_PEERS = 4096
+
+#: Seconds until the next attempt where no readiness tells of room.
+SOON = 0.01
 
 REFUSED = (errno.ECONNREFUSED, errno.ECONNRESET)
 
@@ -185,7 +190,8 @@ class DatagramSource:
     """
 
     kind = DATAGRAM
-    pollable = True
+    fd = -1
+    waiting = 0
 
     def __init__(self, datagrams: Datagrams, *, many: bool = False) -> None:
         self._datagrams = datagrams
@@ -196,10 +202,17 @@ class DatagramSource:
         if many:
             for sock in self._sockets:
                 bursts.join_received(sock)
-        self._gathered = _gather(self._sockets) if len(self._sockets) > 1 else None
-        self.fd = self._sockets[0].fileno() if len(self._sockets) == 1 else -1
-        if self._gathered:
-            self.fd = self._gathered.fileno()
+
+    def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        """Each of the sockets may have the next one."""
+        for sock in self._sockets:
+            if callback is None:
+                loop.remove_reader(sock.fileno())
+            else:
+                loop.add_reader(sock.fileno(), callback)
+
+    def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        raise NotImplementedError("a source is not written to")
 
     def read_into(self, buffer: memoryview) -> int | None:
         count = self._read_one(buffer)
@@ -269,8 +282,6 @@ class DatagramSource:
         """Datagrams know no end."""
 
     def close(self) -> None:
-        if self._gathered is not None:
-            self._gathered.close()
         self._datagrams.close()
 
 
@@ -278,12 +289,14 @@ class DatagramSink:
     """Sends each write as datagrams of at most `largest` bytes; with `alone`, one in a call."""
 
     kind = DATAGRAM
-    pollable = True
+    waiting = 0
 
     def __init__(self, datagrams: Datagrams, largest: int | None, *, alone: bool = False) -> None:
         self._datagrams = datagrams
         self._largest = largest or LARGEST
         self._most = 1 if alone else bursts.MOST_SEGMENTS
+        self._watched: tuple[Reactor, Callable[[], object]] | None = None
+        self._stop_waiting: Callable[[], object] | None = None
         self.each(self._largest)
 
     def each(self, size: int) -> None:
@@ -293,7 +306,7 @@ class DatagramSink:
 
     @property
     def fd(self) -> int:
-        """What to wait for; -1 where readiness tells nothing.
+        """The present peer's socket; -1 where its readiness tells nothing.
 
         An unconnected unix socket is always "writable", however full its receiver is (unix(7)).
         """
@@ -302,11 +315,30 @@ class DatagramSink:
             return -1
         return peer.sock.fileno()
 
+    def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        raise NotImplementedError("a sink is not read from")
+
+    def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        if self._stop_waiting is not None:
+            self._stop_waiting()
+        self._watched = self._stop_waiting = None
+        if callback is None:
+            return
+        self._watched = loop, callback
+        if (fd := self.fd) < 0:
+            self._stop_waiting = loop.call_at(loop.time() + SOON, callback).cancel
+        else:
+            loop.add_writer(fd, callback)
+            self._stop_waiting = partial(loop.remove_writer, fd)
+
     def read_into(self, buffer: memoryview) -> int | None:
         raise NotImplementedError("a sink is not read from")
 
     def write(self, data: memoryview | bytes) -> int | None:
-        return self._datagrams.send(memoryview(data)[: self._at_once], self._size)
+        count = self._datagrams.send(memoryview(data)[: self._at_once], self._size)
+        if count is None and self._watched is not None:  # the peer may be another than when the waiting began
+            self.watch_write(*self._watched)
+        return count
 
     def half_close(self) -> None:
         """Datagrams know no end."""
@@ -318,13 +350,3 @@ class DatagramSink:
 def tells_more(sock: socket.socket) -> bool:
     """Whether a datagram may tell more than its sender: which address of ours it came to, or that it was cut."""
     return sock.family == socket.AF_UNIX or sock.getsockname()[0] in ("0.0.0.0", "::")
-
-
-def _gather(sockets: list[socket.socket]) -> select.epoll | None:
-    """One descriptor that is readable when any of the sockets is; None where the system has no epoll."""
-    if not hasattr(select, "epoll"):
-        return None
-    poll = select.epoll()
-    for sock in sockets:
-        poll.register(sock.fileno(), select.EPOLLIN)
-    return poll

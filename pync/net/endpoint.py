@@ -1,6 +1,7 @@
 """One face for both ends of a stream: socket, pipe, tty, file, device.
 
-An endpoint reads and writes without ever blocking the process, says what it is, and can half-close.
+An endpoint reads and writes without ever blocking the process, waits on a loop until that is worth trying
+again, says what it is, and can half-close.
 O_NONBLOCK is never set on the descriptors 0 to 2: it belongs to the open file, which the shell and
 its other children share. Who reads from whom is decided elsewhere.
 """
@@ -21,19 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from pync.net.loop import Reactor
+
     class Endpoint(Protocol):
         """`read_into` and `write` give the number of bytes, or None where waiting is needed.
 
-        0 read is the end of data, but for datagrams, which have none. `pollable` is False for what
-        is always ready and what epoll(7) refuses: regular files, /dev/null. An `fd` of -1 says
-        that readiness cannot be awaited: try again soon.
+        0 read is the end of data, but for datagrams, which have none. `waiting` is the number of bytes that
+        were read from below and not yet from here. `fd` is what the kernel may join, -1 where there is no one
+        descriptor.
+
+        `watch_read` has the callback called each time that reading may be worth trying, until it is given None;
+        `watch_write` the same for writing. Neither calls back at once.
         """
 
         kind: str
-        pollable: bool
+        waiting: int
 
         @property
         def fd(self) -> int: ...
+        def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None: ...
+        def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None: ...
         def read_into(self, buffer: memoryview) -> int | None: ...
         def write(self, data: memoryview | bytes) -> int | None: ...
         def half_close(self) -> None: ...
@@ -50,11 +58,29 @@ PEEK = 1 << 12
 LARGE_PIPE = 1 << 20
 
 
-class SocketEndpoint:
+class Descriptor:
+    """The base of an endpoint that is worth trying when its descriptor is ready."""
+
+    fd = -1
+    waiting = 0
+
+    def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        if callback is None:
+            loop.remove_reader(self.fd)
+        else:
+            loop.add_reader(self.fd, callback)
+
+    def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        if callback is None:
+            loop.remove_writer(self.fd)
+        else:
+            loop.add_writer(self.fd, callback)
+
+
+class SocketEndpoint(Descriptor):
     """A connected stream socket. MSG_DONTWAIT does where O_NONBLOCK may not be set."""
 
     kind = SOCKET
-    pollable = True
 
     def __init__(self, sock: socket.socket, flags: int = 0) -> None:
         self.sock = sock
@@ -85,10 +111,8 @@ class SocketEndpoint:
         self.sock.close()
 
 
-class FileEndpoint:
+class FileEndpoint(Descriptor):
     """A regular file or a device such as /dev/null: always ready, never waits."""
-
-    pollable = False
 
     def __init__(self, fd: int, kind: str = FILE) -> None:
         self.fd = fd
@@ -107,10 +131,8 @@ class FileEndpoint:
         """Descriptors 0 to 2 stay open: they are not ours."""
 
 
-class PipeEndpoint:
+class PipeEndpoint(Descriptor):
     """A pipe or a terminal through an open file of our own, which may be non-blocking."""
-
-    pollable = True
 
     def __init__(self, fd: int, kind: str) -> None:
         self.fd = fd
@@ -135,14 +157,12 @@ class PipeEndpoint:
         os.close(self.fd)
 
 
-class PatientEndpoint:
+class PatientEndpoint(Descriptor):
     """A pipe or a terminal that cannot be opened anew: ask poll before each call.
 
     A write of at most PIPE_BUF bytes to a pipe that is ready does not block (pipe(7)). A terminal
     makes no such promise: one that is stopped (Ctrl-S) may hold us up until it goes on.
     """
-
-    pollable = True
 
     def __init__(self, fd: int, kind: str) -> None:
         self.fd = fd
@@ -172,42 +192,23 @@ def _ready(fd: int, event: int) -> bool:
         return bool(selector.select(0))
 
 
-class NothingEndpoint:
-    """Takes and forgets: where output goes that nobody wants."""
-
-    kind = NOTHING
-    fd = -1
-    pollable = False
-
-    def read_into(self, buffer: memoryview) -> int | None:
-        return 0
-
-    def write(self, data: memoryview | bytes) -> int | None:
-        return len(data)
-
-    def half_close(self) -> None:
-        """There is nothing to close."""
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
 class Calling:
     """The base of an endpoint without a descriptor, which says itself when it is worth trying again."""
 
     fd = -1
-    pollable = False
-    waiting = 0  # bytes that can be read at once
+    waiting = 0
 
     def __init__(self) -> None:
         self._callback: Callable[[], object] | None = None
 
-    def call_back(self, callback: Callable[[], object] | None) -> None:
-        """Call this when there is something to read, or room to write; None: not any more."""
+    def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        self._callback = callback
+
+    def watch_write(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
         self._callback = callback
 
     def ready(self) -> None:
-        """Whoever waits may try again."""
+        """There is something to read, or room to write, or the end."""
         if self._callback is not None:
             self._callback()
 
@@ -216,6 +217,18 @@ class Calling:
 
     def close(self) -> None:
         """There is nothing to close."""
+
+
+class NothingEndpoint(Calling):
+    """Takes and forgets: where output goes that nobody wants."""
+
+    kind = NOTHING
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        return 0
+
+    def write(self, data: memoryview | bytes) -> int | None:
+        return len(data)
 
 
 def local_endpoint(fd: int, *, writing: bool) -> Endpoint:

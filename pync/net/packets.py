@@ -10,7 +10,7 @@ import os
 
 from pync.net.bursts import MOST_SEGMENTS
 from pync.net.datagram import LARGEST
-from pync.net.endpoint import PIPE
+from pync.net.endpoint import PIPE, Descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from pync.net.endpoint import PipeEndpoint
 
 
-class PacketSource:
+class PacketSource(Descriptor):
     """Reads as long as each read brings as much as the first one, and tells the sink that length.
 
     The last one may be shorter, as the kernel wants it of segments (udp(7)). Nothing is waited for.
     """
 
     kind = PIPE
-    pollable = True
 
     def __init__(self, pipe: PipeEndpoint, sink: DatagramSink) -> None:
         self._pipe = pipe

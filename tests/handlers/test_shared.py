@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.handlers.shared import MOST_PIECES, MOST_WAITING, Broadcast, ClientEndpoint, Copies, Lane, Output
+from pync.net.endpoint import Descriptor
 from tests.engine.test_flow import JumpingLoop, tcp_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Gate:
+class Gate(Descriptor):
     """An output that takes as much as the test allows, and fails where it is told to."""
 
     kind = "gate"
-    pollable = True
 
     def __init__(self) -> None:
         self.fd, self._other = os.pipe()  # never ready to be written: the test opens the gate
@@ -83,7 +83,7 @@ class Scene:
     def lane(self, order: list[Lane]) -> Lane:
         """A client who waits for its turn."""
         lane = Lane(self.output)
-        lane.call_back(lambda: order.append(lane))
+        lane.watch_write(self.loop, lambda: order.append(lane))
         return lane
 
 
@@ -110,13 +110,13 @@ def test_whoever_waits_is_called_in_its_turn_and_only_while_there_is_room(scene:
     scene.output.take(b"x")
     order: list[Lane] = []
     first, second, third = (scene.lane(order) for _ in range(3))
-    second.call_back(None)
+    second.watch_write(scene.loop, None)
     scene.open(1)
     assert order == [first, third]
     order.clear()
     greedy = Lane(scene.output)
     scene.output.take(b"y")
-    greedy.call_back(lambda: greedy.write(b"zz"))
+    greedy.watch_write(scene.loop, lambda: greedy.write(b"zz"))
     patient = scene.lane(order)
     scene.open(1)
     assert order == []  # the greedy one has filled it again
@@ -130,8 +130,8 @@ def test_waiting_again_and_again_keeps_one_place(scene: Scene) -> None:
     order: list[Lane] = []
     lane = scene.lane(order)
     for _ in range(10):
-        lane.call_back(None)
-        lane.call_back(lambda: order.append(lane))
+        lane.watch_write(scene.loop, None)
+        lane.watch_write(scene.loop, lambda: order.append(lane))
     scene.open(1)
     assert order == [lane]
 

@@ -28,6 +28,7 @@ from pync.net.move import MORE, Copy
 from pync.net.packets import PacketSource
 from pync.net.peers import Peer
 from pync.wire.address import Target
+from tests.engine.test_flow import JumpingLoop
 from tests.plans import planned
 from tests.running import PATIENCE, unused_port
 
@@ -48,8 +49,9 @@ def read(source: DatagramSource, buffer: memoryview | None = None) -> bytes:
     deadline = time.monotonic() + PATIENCE
     while (count := source.read_into(buffer)) is None:
         assert time.monotonic() < deadline
-        if source.fd >= 0:
-            select.select([source.fd], [], [], PATIENCE)
+        loop = JumpingLoop()
+        source.watch_read(loop, lambda: None)
+        select.select(loop.readers, [], [], PATIENCE)
     return bytes(buffer[:count])
 
 
@@ -71,13 +73,8 @@ class Listening:
         return name[0], name[1]
 
 
-@pytest.fixture(params=["epoll", "none"])
-def listening(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listening]:
-    """With one descriptor for both sockets, and on a system that has none such."""
-    if request.param == "none":
-        monkeypatch.delattr(select, "epoll", raising=False)
-    elif not hasattr(select, "epoll"):
-        pytest.skip("this system has no epoll")
+@pytest.fixture
+def listening() -> Iterator[Listening]:
     made = Listening()
     yield made
     made.source.close()
@@ -118,6 +115,20 @@ def test_the_latest_sender_is_answered_and_each_is_announced_once(listening: Lis
 def test_without_a_peer_nothing_is_sent_and_nothing_can_be_awaited(listening: Listening) -> None:
     assert listening.sink.write(b"x") is None
     assert listening.sink.fd == -1
+
+
+def test_a_sink_that_waits_follows_the_present_peer(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening.datagrams, "send", lambda data, size: None)  # no room anywhere
+    loop, peers = JumpingLoop(), [Peer(sock, ("", 0), "peer") for sock in listening.sockets]
+    listening.sink.watch_write(loop, lambda: None)
+    assert (len(loop.timers), list(loop.writers)) == (1, [])
+    for peer in peers:
+        listening.datagrams.peer = peer
+        listening.sink.write(b"x")
+        assert (loop.timers, list(loop.writers)) == ([], [peer.sock.fileno()])
+    listening.sink.watch_write(loop, None)
+    listening.sink.write(b"x")
+    assert loop.empty
 
 
 def test_a_cut_datagram_is_noticed(listening: Listening) -> None:

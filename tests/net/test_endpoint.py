@@ -26,6 +26,8 @@ from pync.net.endpoint import (
     PIPE,
     SOCKET,
     TTY,
+    Descriptor,
+    FileEndpoint,
     NothingEndpoint,
     PatientEndpoint,
     SocketEndpoint,
@@ -124,7 +126,7 @@ def opened(name: str, tmp_path: Path, *, writing: bool) -> Iterator[tuple[Endpoi
     local = local_endpoint(ends.given, writing=writing)
     try:
         assert local.kind == kind
-        assert local.pollable
+        assert isinstance(local, Descriptor)
         yield local, ends
         assert fcntl.fcntl(ends.given, fcntl.F_GETFL) == ends.flags
     finally:
@@ -417,7 +419,7 @@ def test_a_file_is_read_from_where_it_stands_to_its_end(tmp_path: Path) -> None:
     with path.open("rb", buffering=0) as file:
         file.read(len(b"header "))
         local = local_endpoint(file.fileno(), writing=False)
-        assert (local.kind, local.pollable) == (FILE, False)
+        assert (local.kind, type(local)) == (FILE, FileEndpoint)
         assert [read(local, 4), read(local), read(local)] == [b"and ", b"body", b""]
         local.close()
         assert file.tell() == len(b"header and body")
@@ -450,7 +452,7 @@ def test_a_file_opened_to_append_is_written_at_its_end(tmp_path: Path) -> None:
 def test_dev_null_is_at_its_end_and_takes_everything() -> None:
     with open(os.devnull, "r+b", buffering=0) as file:
         local = local_endpoint(file.fileno(), writing=False)
-        assert (local.kind, local.pollable) == (FILE, False)
+        assert (local.kind, type(local)) == (FILE, FileEndpoint)
         assert read(local) == b""
         assert local_endpoint(file.fileno(), writing=True).write(bytes(PLENTY)) == PLENTY
 
@@ -475,7 +477,7 @@ def test_a_directory_is_an_error_when_read(tmp_path: Path) -> None:
 def test_a_device_that_can_wait_is_asked_before_each_call() -> None:
     with open("/dev/random", "rb", buffering=0) as file:
         local = local_endpoint(file.fileno(), writing=False)
-        assert (local.kind, local.pollable) == (FILE, True)
+        assert (local.kind, type(local)) == (FILE, PatientEndpoint)
         assert isinstance(local, PatientEndpoint)
         data = read(local, 16)
         assert data is None or data
@@ -484,7 +486,7 @@ def test_a_device_that_can_wait_is_asked_before_each_call() -> None:
 def test_without_epoll_a_device_counts_as_always_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(select, "epoll", raising=False)
     with open("/dev/random", "rb", buffering=0) as file:
-        assert not local_endpoint(file.fileno(), writing=False).pollable
+        assert type(local_endpoint(file.fileno(), writing=False)) is FileEndpoint
 
 
 # --- what is not there
@@ -501,7 +503,7 @@ def test_a_closed_descriptor_is_an_error(writing: bool) -> None:
 
 def test_nothing_takes_everything_and_is_at_its_end() -> None:
     nothing = NothingEndpoint()
-    assert (nothing.kind, nothing.pollable) == (NOTHING, False)
+    assert (nothing.kind, nothing.fd) == (NOTHING, -1)
     assert nothing.write(bytes(1000)) == 1000
     assert read(nothing) == b""
     nothing.half_close()

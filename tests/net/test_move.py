@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from pync.net.loop import Reactor, TimerHandle
     from pync.net.move import Mover, Stage
 
 KINDS = [SOCKET, PIPE, TTY, FILE, DATAGRAM, NOTHING]
 NO_LIMIT = 1 << 40
+SOON = 0.01
 #: Small, so that a few hundred bytes are many chunks.
 CHUNK = 64
 
@@ -48,11 +50,18 @@ needs_splice = pytest.mark.skipif(not hasattr(os, "splice"), reason="this system
 needs_sendfile = pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has not Linux's sendfile")
 
 
-class Memory:
-    """An endpoint of memory: `turns` says how much each call may move, 0 for "would block", then everything."""
+class Never:
+    def cancel(self) -> None: ...
 
-    pollable = True
+
+class Memory:
+    """An endpoint of memory: `turns` says how much each call may move, 0 for "would block", then everything.
+
+    Who waits for it is called back after `SOON`.
+    """
+
     fd = -1
+    waiting = 0
 
     def __init__(self, data: bytes = b"", turns: Sequence[int] = (), kind: str = "memory") -> None:
         self.kind = kind
@@ -60,6 +69,18 @@ class Memory:
         self._turns = list(turns)
         self.pieces: list[bytes] = []
         self.read = 0
+        self._again: TimerHandle = Never()
+
+    def watch_read(self, loop: Reactor, callback: Callable[[], object] | None) -> None:
+        self._again.cancel()
+        if callback is not None:
+            self._again = loop.call_at(loop.time() + SOON, self._call, loop, callback)
+
+    def _call(self, loop: Reactor, callback: Callable[[], object]) -> None:
+        self.watch_read(loop, callback)
+        callback()
+
+    watch_write = watch_read
 
     def _turn(self) -> int:
         return self._turns.pop(0) if self._turns else NO_LIMIT
