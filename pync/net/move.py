@@ -173,17 +173,36 @@ class Copy:
             window *= 4
 
 
-class Splice:
-    """Socket to pipe inside the kernel (splice(2)). EAGAIN may mean an empty socket or a full pipe."""
+class Direct:
+    """The base of what moves inside the kernel: unless a mover says otherwise, every step delivers all that it took."""
 
     def __init__(self, source: Endpoint, sink: Endpoint) -> None:
         self._source = source
         self._sink = sink
         self._small_pipe = True
-        self._waited_for_source = False
         self.moved = 0
         self.reads = 0
         self.sink_to_blame = False
+
+    def at_boundary(self) -> bool:
+        """Every step delivers all that it took."""
+        return True
+
+    def holds(self) -> bool:
+        """Every step delivers all that it took."""
+        return False
+
+    def close(self) -> bytes:
+        """Nothing is ever held."""
+        return b""
+
+
+class Splice(Direct):
+    """Socket to pipe inside the kernel (splice(2)). EAGAIN may mean an empty socket or a full pipe."""
+
+    def __init__(self, source: Endpoint, sink: Endpoint) -> None:
+        super().__init__(source, sink)
+        self._waited_for_source = False
 
     def move(self, limit: int) -> str:
         """Move what is there, at most `limit` bytes."""
@@ -206,36 +225,22 @@ class Splice:
             _grow_pipes(self._source, self._sink)
         return MORE
 
-    def at_boundary(self) -> bool:
-        """Every step delivers all that it took."""
-        return True
 
-    def holds(self) -> bool:
-        """Every step delivers all that it took."""
-        return False
+class SpliceThrough(Direct):
+    """Socket to file or socket inside the kernel, through a pipe of our own: one of the two must be one (splice(2)).
 
-    def close(self) -> bytes:
-        """Nothing is ever held."""
-        return b""
-
-
-class SpliceThrough:
-    """Socket to file inside the kernel, through a pipe of our own: one of the two must be a pipe (splice(2))."""
+    Sockets must be non-blocking. Where the sink takes no more for now, our pipe keeps the rest.
+    """
 
     def __init__(self, source: Endpoint, sink: Endpoint) -> None:
-        self._source = source
-        self._sink = sink
+        super().__init__(source, sink)
         self._ahead: Ahead | None = None
-        self._room = AHEAD_AFTER
+        self._room = AHEAD_AFTER if sink.kind == FILE else sys.maxsize
         self._reading, self._writing = os.pipe()
-        grow_pipe(self._writing)
         self._held = 0
-        self.moved = 0
-        self.reads = 0
-        self.sink_to_blame = False
 
     def move(self, limit: int) -> str:
-        """Fill our pipe unless it still holds something, then empty it into the file."""
+        """Fill our pipe unless it still holds something, then empty it into the sink."""
         if not self._held:
             self.sink_to_blame = False
             try:
@@ -247,9 +252,15 @@ class SpliceThrough:
                 return DONE
             self.reads += 1
         self.sink_to_blame = True
-        count = os.splice(self._reading, self._sink.fd, self._held)
+        try:
+            count = os.splice(self._reading, self._sink.fd, min(self._held, limit))
+        except BlockingIOError:
+            return SINK_FULL
         self._held -= count
         self.moved += count
+        if self._small_pipe and self.moved > BULK:
+            self._small_pipe = False
+            grow_pipe(self._writing)
         if self.moved > self._room:
             self._make_room()
         return MORE
@@ -270,7 +281,7 @@ class SpliceThrough:
         return self._held > 0
 
     def close(self) -> bytes:
-        """What our pipe still holds: a file that takes no splice shows it only then."""
+        """What our pipe still holds: a sink that takes no splice shows it only then."""
         if self._reading < 0:
             return b""
         if self._ahead is not None:
@@ -285,15 +296,8 @@ class SpliceThrough:
         return held
 
 
-class Sendfile:
+class Sendfile(Direct):
     """Regular file to socket inside the kernel (sendfile(2)), from the file's current offset."""
-
-    def __init__(self, source: Endpoint, sink: Endpoint) -> None:
-        self._source = source
-        self._sink = sink
-        self.moved = 0
-        self.reads = 0
-        self.sink_to_blame = True
 
     def move(self, limit: int) -> str:
         """Send what the socket takes, at most `limit` bytes."""
@@ -310,18 +314,6 @@ class Sendfile:
         self.reads += 1
         return MORE
 
-    def at_boundary(self) -> bool:
-        """Every step delivers all that it took."""
-        return True
-
-    def holds(self) -> bool:
-        """Every step delivers all that it took."""
-        return False
-
-    def close(self) -> bytes:
-        """Nothing is ever held."""
-        return b""
-
 
 #: What the kernel says of a pair of descriptors that it cannot join without a copy.
 NOT_JOINABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ESPIPE)
@@ -330,17 +322,25 @@ NOT_JOINABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, err
 ZERO_COPY: dict[tuple[str, str], tuple[str, type[Splice | SpliceThrough | Sendfile]]] = {
     (SOCKET, PIPE): ("splice", Splice),
     (SOCKET, FILE): ("splice", SpliceThrough),
+    (SOCKET, SOCKET): ("splice", SpliceThrough),
     (FILE, SOCKET): ("sendfile", Sendfile),
 }
 
 
 def choose(source: Endpoint, sink: Endpoint, *, seen: bool) -> Mover | None:
     """The zero-copy mover for this pair; None where the bytes must be `seen`, or copying serves best."""
-    row = ZERO_COPY.get((source.kind, sink.kind))
-    if seen or row is None or sys.platform != "linux":  # elsewhere sendfile is another function
+    function, mover = ZERO_COPY.get((source.kind, sink.kind), ("", None))
+    if seen or mover is None or sys.platform != "linux":  # elsewhere sendfile is another function
         return None
-    function, mover = row
-    return mover(source, sink) if hasattr(os, function) else None
+    try:
+        return mover(source, sink) if hasattr(os, function) and not _may_block(source, sink) else None
+    except OSError:  # too many open files: a copy needs none of its own
+        return None
+
+
+def _may_block(source: Endpoint, sink: Endpoint) -> bool:
+    """Between sockets splice(2) waits unless both are O_NONBLOCK, which we never set on one that we inherited."""
+    return source.kind == sink.kind == SOCKET and (os.get_blocking(source.fd) or os.get_blocking(sink.fd))
 
 
 def _grow_pipes(*endpoints: Endpoint) -> None:

@@ -548,6 +548,133 @@ def test_splice_through_a_pipe_blames_the_right_side(
         assert mover.sink_to_blame == (blame == "sink")
 
 
+# --- between two sockets
+
+
+class Joint:
+    """A mover from one TCP or unix connection to another; the test has the far ends."""
+
+    def __init__(self, family: int, ends: contextlib.ExitStack) -> None:
+        self.far_source, near_source = self._connection(family, ends)
+        self.far_sink, near_sink = self._connection(family, ends)
+        near_source.setblocking(False)
+        near_sink.setblocking(False)
+        self.far_sink.setblocking(False)
+        self.source, self.sink = SocketEndpoint(near_source), SocketEndpoint(near_sink)
+        mover = choose(self.source, self.sink, seen=False)
+        assert isinstance(mover, SpliceThrough)
+        self.mover = mover
+        ends.callback(mover.close)
+
+    @staticmethod
+    def _connection(family: int, ends: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+        if family == socket.AF_UNIX:
+            far, near = socket.socketpair()
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                far = socket.create_connection(server.getsockname())
+                near, _ = server.accept()
+        return ends.enter_context(far), ends.enter_context(near)
+
+    def move_until(self, *answers: str, limit: int = NO_LIMIT) -> str:
+        for _ in range(1_000_000):
+            if (answer := self.mover.move(limit)) in answers:
+                return answer
+        return pytest.fail(f"it never answers {answers}")
+
+    def fill_up(self, pattern: bytes) -> int:
+        """Send, and move, until neither the sink nor the source takes any more; how many bytes were sent."""
+        sent = 0
+        self.far_source.setblocking(False)
+        answer = ""
+        while answer != SINK_FULL:
+            with contextlib.suppress(BlockingIOError):
+                sent += self.far_source.send(pattern[sent % 256 :])
+            answer = self.move_until(SINK_FULL, SOURCE_DRY)
+        self.far_source.setblocking(True)
+        return sent
+
+
+@pytest.fixture(params=[socket.AF_INET, socket.AF_UNIX], ids=["tcp", "unix"])
+def joint(request: pytest.FixtureRequest) -> Iterator[Joint]:
+    with contextlib.ExitStack() as ends:
+        yield Joint(request.param, ends)
+
+
+#: Each byte tells its place, so that nothing lost, doubled or swapped goes unseen.
+PATTERN = bytes(range(256)) * 4096
+
+
+@needs_splice
+@pytest.mark.parametrize("limit", [NO_LIMIT, 70_001])
+def test_a_socket_that_is_full_is_waited_for_and_gets_every_byte(joint: Joint, limit: int) -> None:
+    sent = joint.fill_up(PATTERN)
+    assert joint.mover.holds()
+    assert not joint.mover.at_boundary()
+    assert joint.mover.move(NO_LIMIT) == SINK_FULL
+    joint.far_source.shutdown(socket.SHUT_WR)
+    received, answer = b"", ""
+    while answer != DONE:
+        received += drain(joint.far_sink.fileno())
+        answer = joint.move_until(SINK_FULL, SOURCE_DRY, DONE, limit=limit)
+    joint.sink.half_close()
+    joint.far_sink.settimeout(30)
+    while piece := joint.far_sink.recv(1 << 20):
+        received += piece
+    assert received == (PATTERN * (sent // len(PATTERN) + 1))[:sent]
+    assert joint.mover.moved == sent
+
+
+@needs_splice
+def test_the_end_of_one_direction_leaves_the_other_open(joint: Joint) -> None:
+    back = choose(joint.sink, joint.source, seen=False)
+    assert back is not None
+    joint.far_source.sendall(b"question")
+    joint.far_source.shutdown(socket.SHUT_WR)
+    joint.move_until(DONE)
+    joint.sink.half_close()
+    joint.far_sink.settimeout(30)
+    assert joint.far_sink.recv(100, socket.MSG_WAITALL) == b"question"
+    joint.far_sink.sendall(b"answer")
+    arrived(joint.sink, 6)
+    assert back.move(NO_LIMIT) == MORE
+    assert joint.far_source.recv(100) == b"answer"
+    back.close()
+
+
+@needs_splice
+@pytest.mark.parametrize("blame", ["source", "sink"])
+def test_a_socket_that_breaks_off_is_blamed(joint: Joint, blame: str) -> None:
+    if joint.source.sock.family == socket.AF_UNIX and blame == "source":
+        pytest.skip("a unix socket cannot be reset by its peer")
+    reset(joint.far_source if blame == "source" else joint.far_sink)
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        while True:  # the reset may take a moment
+            if blame == "sink":
+                joint.far_source.send(b"more")
+            joint.mover.move(NO_LIMIT)
+    assert joint.mover.sink_to_blame == (blame == "sink")
+
+
+@needs_splice
+def test_what_was_read_is_kept_for_the_copy_that_goes_on(joint: Joint) -> None:
+    sent = joint.fill_up(PATTERN)
+    moved, held = joint.mover.moved, joint.mover.close()
+    start = moved % 256
+    assert held == (PATTERN * 2)[start : start + len(held)]
+    joint.far_source.shutdown(socket.SHUT_WR)
+    copy = Copy(joint.source, joint.sink, begun=held)
+    received = b""
+    while copy.move(NO_LIMIT) != DONE:
+        received += drain(joint.far_sink.fileno())
+    joint.sink.half_close()
+    joint.far_sink.settimeout(30)
+    while piece := joint.far_sink.recv(1 << 20):
+        received += piece
+    assert len(received) == sent
+    assert received == (PATTERN * (sent // len(PATTERN) + 1))[:sent]
+
+
 @given(st.binary(max_size=300), DATA, TURNS)
 def test_a_copy_goes_on_with_what_another_mover_has_begun(begun: bytes, data: bytes, writes: list[int]) -> None:
     sink = Memory(turns=writes)
@@ -665,16 +792,26 @@ def test_what_sendfile_cannot_read_is_not_joinable_and_loses_nothing(kind: str) 
 WITHOUT_COPY: dict[tuple[str, str], tuple[str, type[Mover]]] = {
     (SOCKET, PIPE): ("splice", Splice),
     (SOCKET, FILE): ("splice", SpliceThrough),
+    (SOCKET, SOCKET): ("splice", SpliceThrough),
     (FILE, SOCKET): ("sendfile", Sendfile),
 }
 
 
-def chosen(source: str, sink: str, *, seen: bool = False) -> type[Mover] | None:
-    mover = choose(Memory(kind=source), Memory(kind=sink), seen=seen)
-    if mover is None:
-        return None
-    mover.close()
-    return type(mover)
+def chosen(source: str, sink: str, *, seen: bool = False, blocking: Sequence[str] = ()) -> type[Mover] | None:
+    """The type of the mover between two ends, real ones by their descriptors; `blocking` are those left so."""
+    with contextlib.ExitStack() as ends:
+        endpoints = []
+        for kind, name in ((source, "source"), (sink, "sink")):
+            sock = ends.enter_context(socket.socket())
+            sock.setblocking(name in blocking)
+            endpoint = Memory(kind=kind)
+            endpoint.fd = sock.fileno()
+            endpoints.append(endpoint)
+        mover = choose(*endpoints, seen=seen)
+        if mover is None:
+            return None
+        mover.close()
+        return type(mover)
 
 
 @needs_splice
@@ -687,6 +824,22 @@ def test_few_pairs_go_without_a_copy(source: str, sink: str) -> None:
 @pytest.mark.parametrize(("source", "sink"), WITHOUT_COPY)
 def test_bytes_that_must_be_seen_are_copied(source: str, sink: str) -> None:
     assert chosen(source, sink, seen=True) is None
+
+
+@needs_splice
+@pytest.mark.parametrize("blocking", ["source", "sink"])
+def test_between_sockets_of_which_one_blocks_bytes_are_copied(blocking: str) -> None:
+    """Splice would wait in the call, whatever its flags."""
+    assert chosen(SOCKET, SOCKET, blocking=[blocking]) is None
+
+
+@needs_splice
+def test_where_no_descriptor_is_left_for_a_pipe_bytes_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pipe", fail)
+    assert chosen(SOCKET, SOCKET) is None
 
 
 @pytest.mark.parametrize(("source", "sink"), WITHOUT_COPY)
