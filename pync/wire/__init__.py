@@ -1,1 +1,1 @@
-"""Bytes in, bytes out: no socket, no clock, no loop is known on this floor."""
+"""Bytes in, bytes out. This floor imports no socket, no clock and no loop."""

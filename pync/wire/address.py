@@ -1,7 +1,6 @@
 """How addresses and ports are written: `host:port`, `[v6]:port`, `20-25,80`, service names.
 
-Text in, values out: no look-up is made here and no socket known. What a name or a service
-resolves to is the business of `net.resolve`.
+Text in, values out. `net.resolve` looks names and services up; nothing here needs a socket.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ if TYPE_CHECKING:
 HIGHEST_PORT = 65535
 #: The ports of the URLs that people paste.
 URL_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21", "ssh": "22"}
-#: Where --http listens unless a port is given: at the first of these that is free.
+#: Without a port, --http listens on the first of these that is free.
 WEB_PORTS = range(8000, 8100)
-#: As many as an IPv4 network of 16 bits has: more of them are rather a mistake than a wish.
+#: The size of an IPv4 /16: a longer list of hosts is more likely a mistake than a wish.
 MOST_HOSTS = 1 << 16
-#: Of these an address consists, in whatever family it is.
+#: The characters of an address of either family.
 IP_LETTERS = frozenset("0123456789abcdefABCDEF.:")
 
 
 class Target:
     """What the operands name: a host (None: every address) with its ports, or a unix path.
 
-    A port is a number, or a text that is taken for the name of a service.
+    A port is a number, or the name of a service as text.
     """
 
     __slots__ = ("host", "path", "ports")
@@ -38,17 +37,17 @@ class Target:
 
     @property
     def name(self) -> str:
-        """What the messages call it."""
+        """The name used in messages."""
         return self.path or self.host or "*"
 
 
 def targets(plan: Plan) -> list[Target]:
-    """What the operands of a probe name: one target for each host, several of them, or unix paths.
+    """The targets of a probe: one for each host or unix path in the operands.
 
-    Hosts are written `host`, `host,host` or as a block `192.0.2.0/24`, in front of the ports or as HOST:PORT.
+    A host is written `host`, `host,host` or as a block `192.0.2.0/24`. Its ports follow as operands or as HOST:PORT.
 
     Raises:
-        UsageFault: as `target`, and for a block that is none or too large.
+        UsageFault: as `target`, and for a block that is malformed or too large.
     """
     words = plan.operands.words
     if plan.operands.unix:
@@ -70,7 +69,7 @@ def targets(plan: Plan) -> list[Target]:
 
 
 def _whole(word: str) -> list[Target] | None:
-    """The targets of a word that needs no further one: a path, or HOST:PORT."""
+    """The targets of a word that is complete by itself (a path, or HOST:PORT); None if it is not."""
     path = _probed_path(word)
     if path is not None:
         return [Target(path=_path([path]))]
@@ -79,7 +78,7 @@ def _whole(word: str) -> list[Target] | None:
 
 
 def _probed_path(word: str) -> str | None:
-    """The path in `unix:PATH`, or in a word with a slash that no block of addresses has; else None."""
+    """The path in `unix:PATH`, or the word itself if it holds a slash and is no block of addresses; else None."""
     if word.startswith("unix:"):
         return word.removeprefix("unix:")
     hosts = split_host_port(word)[0].split(",")
@@ -87,14 +86,14 @@ def _probed_path(word: str) -> str | None:
 
 
 def _is_block(host: str) -> bool:
-    """Whether it has the form of `192.0.2.0/24`, and not of a path."""
+    """Whether the word has the form of `192.0.2.0/24` rather than that of a path."""
     address, slash, bits = strip_brackets(host).partition("/") if host else ("", "", "")
     written = bool(address) and (address[0].isalnum() or address.startswith(":"))
     return bool(slash) and written and set(address) <= IP_LETTERS and not {".", ":"}.isdisjoint(address) and bits != ""
 
 
 def _hosts(word: str, ports: list[int | str]) -> list[Target]:
-    """A target for each host of a list. They share the list of ports: there may be tens of thousands of them."""
+    """A target for each host of a list. All share one list of ports, because it may hold tens of thousands."""
     found: list[Target] = []
     for part in word.split(","):
         host = strip_brackets(part)
@@ -110,7 +109,7 @@ def _bounded(found: list[Target]) -> list[Target]:
 
 
 def _addresses_of(block: str) -> list[str]:
-    """Every address of a block; bits of a host behind the prefix are passed over, as by nmap(1)."""
+    """Every address of a block. Host bits behind the prefix are ignored, as nmap(1) does."""
     from ipaddress import ip_network
 
     try:
@@ -125,10 +124,10 @@ def _addresses_of(block: str) -> list[str]:
 
 
 def target(plan: Plan) -> Target:
-    """What the operands of the command line name, by the rules of the mode.
+    """The target that the operands of the command line name, by the rules of the mode.
 
     Raises:
-        UsageFault: too few or too many words, or a port that cannot be one.
+        UsageFault: too few or too many words, or an invalid port.
     """
     if plan.operands.unix:
         return Target(path=_path(plan.operands.words))
@@ -140,10 +139,10 @@ def target(plan: Plan) -> Target:
 
 
 def _refuse_misread(words: list[str], listen: bool = False) -> None:
-    """Say what to type where a word would be taken for something that is never meant.
+    """Refuse a word that would be misunderstood, and say what to type instead.
 
     Raises:
-        UsageFault: a URL, or a port in the place of the host: inet_aton(3) makes 0.0.27.89 of 7001.
+        UsageFault: a URL, or a port in the place of the host, because inet_aton(3) reads 7001 as 0.0.27.89.
     """
     for word in words:
         if "://" in word:
@@ -164,7 +163,7 @@ def _instead_of_url(word: str) -> str:
 
 
 def _refuse_zoneless(host: str | None) -> None:
-    """Every interface has the link-local addresses fe80::/10: one without a zone is on none (RFC 4007)."""
+    """Refuse a link-local address (fe80::/10) without a zone, because every interface has that network (RFC 4007)."""
     if host is not None and ":" in host and "%" not in host and host[:3].lower() in ("fe8", "fe9", "fea", "feb"):
         raise UsageFault(f"'{host}' is a link-local address: write its interface behind it, as in {host}%eth0")
 
@@ -230,10 +229,10 @@ def strip_brackets(host: str) -> str:
 
 
 def parse_ports(word: str) -> list[int | str]:
-    """`80`, `20-30`, `22,80,443`, `ssh` and mixtures of them, in the order written.
+    """The ports in `80`, `20-30`, `22,80,443`, `ssh` or a mixture of these, in the order written.
 
     Raises:
-        UsageFault: naming the port that cannot be one.
+        UsageFault: a port is invalid; the message names it.
     """
     ports: list[int | str] = []
     for part in word.split(","):
@@ -246,7 +245,7 @@ def parse_ports(word: str) -> list[int | str]:
 
 
 def is_number(text: str) -> bool:
-    """Decimal digits of ASCII and nothing else."""
+    """Whether the text consists of ASCII digits only."""
     return text.isascii() and text.isdigit()
 
 
@@ -263,7 +262,7 @@ def _port(digits: str) -> int:
 
 
 def _service(name: str) -> str:
-    """A text that could name a service (RFC 6335, section 5.1): it holds a letter."""
+    """The text, if it can be the name of a service: it must hold a letter (RFC 6335, section 5.1)."""
     plain = name.replace("-", "").replace("_", "").replace(".", "").replace("+", "").replace("/", "")
     if not (plain.isascii() and plain.isalnum() and not plain.isdigit()):
         raise UsageFault(f"'{name}' is no port: write 0 to {HIGHEST_PORT}, 20-30, 22,80 or a service name")

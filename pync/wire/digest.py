@@ -1,7 +1,7 @@
-"""The digest of a direction's bytes (--hash): updated as they pass, read at the end.
+"""The digest of the bytes of one direction (--hash): updated as they pass, read at the end.
 
-Which directions there are, and who prints the digest, is not decided here. hashlib is loaded only
-when a digest was asked for.
+`engine.stages` makes one for each direction, and the outcome prints it. hashlib is loaded only when
+a digest was asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class Digest:
     """A running digest by one of hashlib's names.
 
     Raises:
-        UsageFault: no such digest, or one without a length of its own (the SHAKEs).
+        UsageFault: hashlib has no such digest, or its length is not fixed (the SHAKEs).
     """
 
     def __init__(self, name: str) -> None:
@@ -29,7 +29,7 @@ class Digest:
         self.size = 0
 
     def see(self, data: bytes) -> bytes:
-        """Take a piece in; there is nothing to write until the end."""
+        """Add a piece to the digest. Returns b"", because a digest is written only at the end."""
         self._hash.update(data)
         self.size += len(data)
         return b""

@@ -1,8 +1,8 @@
-"""A handshake that vanishes: it is fed what arrives, says what to send, and gives back what it did not use.
+"""A handshake that vanishes: it takes what arrives, says what to send, and gives back what it did not use.
 
 An exchange owns its buffer and bounds it. Its steps are a generator that reads from top to bottom like the
 RFC it follows: `yield from exactly(4)` waits until four bytes are there, however the network cut them.
-Which protocol is spoken is the business of the file that holds the steps; sockets and clocks are above.
+Each protocol has its steps in a file of its own; sockets and clocks belong to the floors above.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import TypeAlias, TypeVar
 
     T = TypeVar("T")
-    #: What a step gives back once all its bytes are there; each yield waits for more of them.
+    #: A step returns its value once it has all its bytes; each yield waits for more of them.
     Step: TypeAlias = Generator[None, None, T]
 
-#: The most that a peer may send before a step is satisfied.
+#: The most bytes that a peer may send before a step has what it needs.
 LONGEST = 1 << 14
 
 
@@ -26,9 +26,9 @@ class Exchange:
     """Runs `steps` over the bytes of one fresh connection.
 
     Attributes:
-        done: whether the last step is over; nothing more may be fed then.
-        result: what the steps returned, such as the address that the other side asks for.
-        rest: the bytes behind the end, once it is done; they belong to whatever comes next.
+        done: whether the last step is over. Call `feed` no more then.
+        result: what the steps returned, such as the address that the peer asks for.
+        rest: once done, the bytes behind the end of the handshake; the session must read them first.
     """
 
     def __init__(self, steps: Callable[[Exchange], Step[object]]) -> None:
@@ -39,10 +39,10 @@ class Exchange:
         self.result: object = None
 
     def feed(self, data: bytes) -> bytes:
-        """Take what has arrived; returns what is to be sent now. `feed(b"")` begins.
+        """Take what has arrived and return what to send now. `feed(b"")` begins the exchange.
 
         Raises:
-            Fault: the other side breaks the protocol, or never comes to an end.
+            Fault: the peer breaks the protocol, or its handshake is longer than LONGEST.
         """
         self._unread += data
         try:
@@ -56,10 +56,10 @@ class Exchange:
         return reply
 
     def end(self) -> None:
-        """The other side has ended its data before the exchange was done.
+        """The peer has ended its data before the exchange was done.
 
         Raises:
-            Fault: always; this is never right.
+            Fault: always, because a handshake must be complete.
         """
         raise Fault(f"the peer ended in the middle of the handshake, after {len(self._unread)} unread bytes")
 
@@ -70,11 +70,11 @@ class Exchange:
     # --- for the steps
 
     def send(self, data: bytes) -> None:
-        """Send this with the next answer of `feed`."""
+        """Add bytes to what the current `feed` returns."""
         self._unsent += data
 
     def peek(self, count: int) -> Step[bytes]:
-        """The next `count` bytes, left where they are."""
+        """The next `count` bytes, which stay unread."""
         while len(self._unread) < count:
             yield
         return bytes(self._unread[:count])
@@ -86,10 +86,10 @@ class Exchange:
         return data
 
     def until(self, mark: bytes, most: int) -> Step[bytes]:
-        """What stands before `mark`, which is taken too; both together may be at most `most` bytes.
+        """The bytes before `mark`; the mark itself is read too. Together they may be at most `most` bytes.
 
         Raises:
-            Fault: the mark does not come in time.
+            Fault: the mark is not among the first `most` bytes.
         """
         while (end := self._unread.find(mark, 0, most)) < 0:
             if len(self._unread) >= most:

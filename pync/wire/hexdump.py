@@ -1,7 +1,7 @@
-"""What --hex-dump writes: direction, running offset, sixteen bytes in hex and as text.
+"""The lines of --hex-dump: direction, running offset, sixteen bytes in hex and as text.
 
-`<` came from the network, `>` went to it; each direction counts its own offset. Where the text
-goes is not decided here.
+`<` marks bytes from the network, `>` bytes to it. Each direction counts its own offset. The caller writes the
+text to its file.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _TEXT = bytes(byte if 32 <= byte < 127 else ord(".") for byte in range(256))
 
 
 class HexDump:
-    """The dump of one direction: each piece begins a line of its own, with its offset."""
+    """The dump of one direction. Each piece begins a new line with its offset."""
 
     def __init__(self, direction: str) -> None:
         self._direction = direction
         self._offset = 0
 
     def see(self, data: bytes) -> bytes:
-        """The lines for a piece."""
+        """The lines of the dump for a piece."""
         lines = bytearray()
         for start in range(0, len(data), WIDTH):
             lines += self._line(data[start : start + WIDTH])

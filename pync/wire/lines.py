@@ -1,7 +1,7 @@
-"""Cutting bytes at line ends: a line that is not complete waits for its end, and no writer goes on in another's line.
+"""Cutting bytes at line ends: an incomplete line waits for its end, and writers that share a text never share a line.
 
-Bytes in, bytes out, the same result wherever the input was cut. Lines keep their newline; a line longer than
-`longest` goes on in pieces, so that no byte is held for ever. Which options ask for it is not known here.
+Bytes in, bytes out; the result does not depend on where the input was cut. Lines keep their newline. A line longer
+than `longest` leaves in pieces, so that no byte is held for ever.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class WholeLines:
-    """Lets complete lines through and keeps what follows the last newline for the next time."""
+    """Passes complete lines on and keeps the bytes behind the last newline until their line is complete."""
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
@@ -20,7 +20,7 @@ class WholeLines:
         self.ended = False
 
     def feed(self, data: bytes) -> bytes:
-        """All lines that are complete now."""
+        """The lines that this piece completes."""
         data = self._begun + data
         end = data.rfind(b"\n") + 1
         while len(data) - end >= self._longest:
@@ -29,24 +29,24 @@ class WholeLines:
         return data[:end]
 
     def end(self) -> bytes:
-        """The last line, when it has no newline."""
+        """The last line, if it has no newline."""
         self.ended = True
         rest, self._begun = self._begun, b""
         return rest
 
 
 class SharedLines:
-    """One text that many write to: a line which its writer left open is ended before another writer's begins.
+    """One text with many writers: an open line is ended before another writer begins.
 
-    `mark` makes of a writer what begins each of its lines.
+    `mark` turns the name of a writer into the text that begins each of its lines.
     """
 
     def __init__(self, mark: Callable[[str], bytes] | None = None) -> None:
         self._mark = mark
-        self._writer: str | None = None  # whose line is open
+        self._writer: str | None = None  # the writer of the open line
 
     def feed(self, data: bytes, writer: str) -> bytes:
-        """What this writer's bytes become in the text."""
+        """The bytes to append to the text for this writer's piece."""
         if not data:
             return data
         begins = self._writer != writer
@@ -59,11 +59,11 @@ class SharedLines:
         return start + (mark if begins else b"") + data.replace(b"\n", b"\n" + mark, inner)
 
     def end(self, writer: str) -> bytes:
-        """What ends the line that this writer left open, b"" if there is none."""
+        """The newline that ends this writer's open line; b"" if it has none."""
         return self.close() if self._writer == writer else b""
 
     def close(self) -> bytes:
-        """What ends the line that is open, b"" if there is none."""
+        """The newline that ends the open line; b"" if there is none."""
         open_line = self._writer is not None
         self._writer = None
         return b"\n" if open_line else b""

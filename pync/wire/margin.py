@@ -1,6 +1,6 @@
-"""What stands before each line of the output and of the logs (--stamp, --prefix), and lines as a stage or a tap.
+"""The margin before each line of the output and of the logs (--stamp, --prefix), and its stage and tap.
 
-Only text is made here: whose bytes they are is told by whoever reads them, and where they go is not known.
+Only text is made here. The reader of the bytes names their writer, and the caller writes the result.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
         def see(self, data: bytes) -> bytes: ...
 
 
-#: In the logs, the writer of what we sent ourselves.
+#: In the logs, this writer stands for ourselves.
 OURS = "-"
 
 
 class Margin:
-    """Makes the margin: the writer, and before it the time where a `clock` (seconds since 1970) is given."""
+    """Makes the margin: the writer, with the time before it if there is a `clock` (seconds since 1970)."""
 
     def __init__(self, clock: Callable[[], float] | None) -> None:
         self._clock = clock
-        self.writer = OURS  # whose bytes are at hand
+        self.writer = OURS  # the writer of the bytes that are passing now
 
     def who(self) -> str:
-        """Whose bytes are at hand."""
+        """The writer of the bytes that are passing now."""
         return self.writer
 
     def mark(self, writer: str) -> bytes:
-        """What begins a line: `2026-07-01T12:00:00.123+02:00 127.0.0.1:53412 ` (ISO 8601, local time)."""
+        """The beginning of a line: `2026-07-01T12:00:00.123+02:00 127.0.0.1:53412 ` (ISO 8601, local time)."""
         text = f"{writer} "
         if self._clock is not None:
             from datetime import datetime, timezone
@@ -43,9 +43,9 @@ class Margin:
 
 
 class Lined:
-    """A stage that puts pieces into a shared text, each for `who` is at hand; `added` counts the bytes it adds.
+    """A stage that puts pieces into a shared text. `who` names the writer of each; `added` counts the bytes it adds.
 
-    With `records` a piece, such as a datagram, is whole lines: the last of them gets its newline.
+    With `records`, a piece (such as a datagram) is one or more whole lines: the last one gets a newline if it has none.
     """
 
     def __init__(self, lines: SharedLines, who: Callable[[], str], *, records: bool) -> None:
@@ -66,7 +66,7 @@ class Lined:
 
 
 class LinedTap:
-    """A tap whose records become lines of a shared text."""
+    """A tap that writes its records as lines of a shared text."""
 
     def __init__(self, tap: Tap, lined: Lined) -> None:
         self._tap = tap

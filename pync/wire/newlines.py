@@ -1,13 +1,13 @@
-"""LF → CRLF, whatever the cuts between the pieces (-C).
+"""LF → CRLF (-C), with the same result wherever the input is cut.
 
-Only the state that must survive a cut is kept: whether the last byte was a CR.
+The only state is whether the last byte was a CR.
 """
 
 from __future__ import annotations
 
 
 class Crlf:
-    """Turns each LF into CRLF; a LF that follows a CR stays as it is."""
+    """Turns each LF into CRLF; an LF that follows a CR stays as it is."""
 
     def __init__(self) -> None:
         self._after_cr = False
@@ -22,5 +22,5 @@ class Crlf:
         return converted[1:] if after_cr else converted
 
     def end(self) -> bytes:
-        """Nothing is ever held back."""
+        """Returns b"", because every byte leaves with its piece."""
         return b""

@@ -1,6 +1,6 @@
-"""How many bytes may leave now, and when the next: rate limit and pauses.
+"""How many bytes may leave now, and when the next ones may: rate limit and pauses.
 
-A pacer knows time, as an argument, and counts; it never sees bytes and never waits.
+A pacer is told the time and the number of bytes; the flow that asks it does the waiting.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 
 PLENTY = 1 << 40
-#: Seconds of a rate that leave in one step. Each step costs a wake-up: 50 in a second.
+#: A step is what a rate sends in this many seconds. Each step costs a wake-up: 50 a second.
 STEP = 0.02
-#: A step is no smaller than what fills a segment over Ethernet (RFC 6691), unless the rate is too low for it.
+#: A step is at least one full segment over Ethernet (RFC 6691), unless the rate is too low for that.
 SEGMENT = 1460
-#: Seconds of a rate that may be made up for after a late wake-up or a silence; the longest step too.
+#: After a late wake-up or a silence, at most this many seconds of the rate are made up for. A step is no longer either.
 BURST = 0.1
 
 
 class Rate:
     """At most `rate` bytes a second (a token bucket): never more than rate * time + one burst.
 
-    Bytes leave in steps. What comes in while a step is being spent counts for the next step, because a
-    sender that asks again at once would be handed a few bytes each time, and never sleep.
+    Bytes leave in steps. Tokens that come in while a step is being spent count for the next step, because a
+    sender that asks again at once would otherwise get a few bytes each time and never sleep.
     """
 
     def __init__(self, rate: int, now: float) -> None:
@@ -40,10 +40,10 @@ class Rate:
         self._refilled = now
 
     def budget(self, now: float) -> int:
-        """Bytes that may leave now: what is left of a step, or a new one."""
+        """How many bytes may leave now: the rest of a step, or a new step."""
         self._tokens = min(self._burst, self._tokens + (now - self._refilled) * self._rate)
         self._refilled = now
-        # Half a step will do: a timer that rounding makes early must not cost another sleep.
+        # Half a step is enough, because a timer that rounding makes early must not cost another sleep.
         if self._granted < 1 and self._tokens >= max(1.0, self._step / 2):
             self._granted = self._tokens
         return max(0, int(self._granted))
@@ -54,28 +54,28 @@ class Rate:
         self._granted -= count
 
     def next_at(self, now: float) -> float:
-        """When a whole step will be there."""
+        """When a whole step may leave."""
         if self._granted >= 1:
             return now
         return now + max(0.0, self._step - self._tokens) / self._rate
 
 
 class Pause:
-    """A pause of `seconds` after each unit: a line (-i) or what one read brought (--delay)."""
+    """A pause of `seconds` after each unit: a line (-i), or the bytes of one read (--delay)."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ready_at = float("-inf")
 
     def budget(self, now: float) -> int:
-        """Everything, unless the pause is on."""
+        """PLENTY, or 0 during a pause."""
         return PLENTY if now >= self._ready_at else 0
 
     def spent(self, count: int, now: float, boundary: bool) -> None:
-        """A unit that has left completely (`boundary`) begins the pause."""
+        """`count` bytes have left. The pause begins if they end a unit (`boundary`)."""
         if boundary:
             self._ready_at = now + self._seconds
 
     def next_at(self, now: float) -> float:
-        """When the pause is over."""
+        """When the pause ends."""
         return max(now, self._ready_at)

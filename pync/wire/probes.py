@@ -1,12 +1,12 @@
-"""What makes a silent service speak: the smallest question that its protocol answers, over UDP and over TCP.
+"""Questions that make a silent service speak: the smallest one that its protocol answers, over UDP and over TCP.
 
-Bytes only, no socket and no clock. A UDP port that is not listed here is sent an empty datagram; a TCP service
-is asked one question after the other until it answers, and its answer is made a line for people here.
+Bytes only, no socket and no clock. A UDP port that is not listed here gets an empty datagram. A TCP service gets
+one question after another until it answers; `shown` turns its answer into a line for people.
 """
 
 from __future__ import annotations
 
-#: RFC 862: echo gives back whatever comes.
+#: RFC 862: echo sends back what it receives.
 ECHO = b"pync\n"
 #: RFC 1035, 4.1: one question (QDCOUNT 1), the name servers (NS) of the root, class IN.
 DNS = bytes.fromhex("706e 0000 0001 0000 0000 0000 00 0002 0001")
@@ -19,15 +19,18 @@ QUESTIONS = {7: ECHO, 53: DNS, 123: NTP, 161: SNMP}
 
 
 def question(port: int) -> bytes:
-    """The datagram to send to a port."""
+    """The datagram that asks the service of a UDP port."""
     return QUESTIONS.get(port, b"")
 
 
 class Question:
-    """What to say to a TCP service that is silent.
+    """A question to a silent TCP service.
 
-    `patience` is how long its answer is waited for, in seconds. `hint` is how the answer to an earlier
-    question begins that only this one's protocol gives; without such an answer questions are asked in turn.
+    Attributes:
+        data: the bytes to send.
+        patience: seconds to wait for the answer.
+        hint: how this protocol answers a question of another one. After an answer that begins so, this is
+            the next question; without a hint the questions are asked in order.
     """
 
     __slots__ = ("data", "hint", "patience")
@@ -38,23 +41,23 @@ class Question:
         self.hint = hint
 
 
-#: In this order. TLS's question, whose answer is the certificate's name, is to stand behind that of HTTP.
+#: The questions in the order in which they are asked. TLS's (its answer names the certificate) will follow HTTP's.
 TALK = (
     Question(b"HEAD / HTTP/1.0\r\n\r\n", 1.0),  # RFC 9110, 9.3.2: a response without its content
     Question(b"PING\r\n", 0.5, b"-"),  # Redis: an inline command; its errors begin like this
     Question(b"version\r\n", 0.5, b"ERROR"),  # memcached's text protocol
 )
-#: Printers put on paper whatever they are sent (JetDirect, PDL data streams).
+#: A printer prints all that it receives on these ports (JetDirect, PDL data streams).
 PRINTERS = range(9100, 9108)
 
 
 def takes_questions(port: int) -> bool:
-    """Whether a question to the port does no harm."""
+    """Whether a question to the port is harmless."""
     return port not in PRINTERS
 
 
 def next_question(asked: int, answer: bytes) -> int | None:
-    """Which of TALK to ask behind this answer (empty: none came) to that one; None where all is said."""
+    """The index in TALK of the question after `asked`, given its answer (b"": none); None if no more are asked."""
     if not answer:
         return asked + 1 if asked + 1 < len(TALK) else None
     later = range(asked + 1, len(TALK))
@@ -62,14 +65,14 @@ def next_question(asked: int, answer: bytes) -> int | None:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Whether nothing more of an answer is of interest: a line is there, the whole head of an HTTP response."""
+    """Whether enough of an answer is there: its first line, or the whole head of an HTTP response."""
     if answer.startswith(b"HTTP/"):
         return b"\n\n" in answer.replace(b"\r\n", b"\n")
     return b"\n" in answer
 
 
 def shown(banner: bytes) -> str:
-    """The first line of what a service said; of an HTTP response the server's name too."""
+    """The first line of an answer; for an HTTP response also the name of the server."""
     head = banner.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     first, *others = head.split(b"\n")
     if not banner.startswith(b"HTTP/"):
@@ -80,5 +83,5 @@ def shown(banner: bytes) -> str:
 
 
 def _printable(line: bytes) -> str:
-    """Control characters made visible (CWE-150)."""
+    """The line with its control characters made visible (CWE-150)."""
     return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in line)

@@ -1,7 +1,7 @@
-"""The PROXY protocol, versions 1 and 2: who is at the far end of a proxied connection.
+"""The PROXY protocol, versions 1 and 2: the addresses of a connection that came through a proxy.
 
-HAProxy's specification "The PROXY protocol" (proxy-protocol.txt, sections 2.1 and 2.2) as an exchange that
-reads, and as a header that is written. Who may tell such a thing, and what is done with it, is not known here.
+An exchange reads the header and `header` writes one, by HAProxy's specification "The PROXY protocol"
+(proxy-protocol.txt, sections 2.1 and 2.2). The server decides which peers it trusts to send one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 #: Section 2.1: 107 bytes hold the longest line, its CRLF included.
 LONGEST_LINE = 107
-#: The specification allows 65,535; HAProxy's own limit for a header is its buffer, 16 KiB. No sender needs more.
+#: The specification allows 65,535, and HAProxy's buffer holds 16 KiB; real headers are far shorter.
 LONGEST_BODY = 4096
 HIGHEST_PORT = 65535
 VERSION, LOCAL, PROXY = 0x20, 0, 1
@@ -26,9 +26,9 @@ UNSPEC, INET, INET6, UNIX = 0, 1, 2, 3
 SIZES = {UNSPEC: (0, 0), INET: (4, 2), INET6: (16, 2), UNIX: (108, 0)}
 STREAM, DATAGRAM = 1, 2
 ALPN, AUTHORITY, CRC32C, SSL = 0x01, 0x02, 0x03, 0x20
-#: What of the extensions a user may want to see, by the words for it.
+#: The extensions that messages show, and the word for each.
 SHOWN = {ALPN: "ALPN", AUTHORITY: "authority"}
-#: Section 2.2.6: inside the extension SSL behind its five fixed bytes.
+#: Section 2.2.6: the extension SSL has five fixed bytes, then extensions of its own.
 SSL_FIXED = 5
 SSL_SHOWN = {0x21: "TLS", 0x22: "common name", 0x23: "cipher"}
 POLYNOMIAL = 0x82F63B78
@@ -38,9 +38,9 @@ class Told:
     """What a header says.
 
     Attributes:
-        local: the proxy speaks for itself, such as to check our health: the socket's addresses count.
-        source: host and port of the client, a path with port 0, or None where the proxy does not know.
-        destination: the same for where the client connected to.
+        local: whether the proxy connects on its own behalf, such as for a health check; the socket's addresses count.
+        source: host and port of the client, a path with port 0, or None if the proxy does not know.
+        destination: the address that the client connected to, in the same form.
         facts: the extensions that are shown, as (word, value).
     """
 
@@ -60,10 +60,10 @@ class Told:
 
 
 def receive(exchange: Exchange) -> Step[Told]:
-    """The steps of the receiving side; both versions are understood, told apart by the first byte.
+    """The steps of the receiving side. The first byte tells version 1 from version 2.
 
     Raises:
-        Fault: what arrives is no header.
+        Fault: the connection does not begin with a valid header.
     """
     first = yield from exchange.peek(1)
     if first == b"P":
@@ -74,7 +74,7 @@ def receive(exchange: Exchange) -> Step[Told]:
 
 
 def header(version: int, source: tuple[str, int] | None, destination: tuple[str, int] | None) -> bytes:
-    """The header that tells these addresses; None, or a path, where there are none that it could tell."""
+    """The header for these addresses. For None or a path it says that the addresses are unknown."""
     if source is None or destination is None or not (source[1] and _is_address(source[0])):
         return b"PROXY UNKNOWN\r\n" if version == 1 else SIGNATURE + bytes([VERSION | PROXY, UNSPEC << 4, 0, 0])
     hosts = [source[0].partition("%")[0], destination[0].partition("%")[0]]
@@ -135,7 +135,7 @@ def _read_port(word: bytes) -> int:
 
 
 def _binary(exchange: Exchange) -> Step[Told]:
-    for count in range(1, len(SIGNATURE)):  # what is no header is refused at its first wrong byte
+    for count in range(1, len(SIGNATURE)):  # refuse at the first wrong byte
         begin = yield from exchange.peek(count + 1)
         if begin != SIGNATURE[: count + 1]:
             raise Fault(f"no PROXY header: it begins with {begin!r}")
@@ -181,14 +181,14 @@ def _addresses(whole: bytes, family: int, size: int) -> list[tuple[str, int]]:
 
 
 def _path(field: bytes) -> str:
-    """A path ends at its first NUL; the name of an abstract socket begins with one (unix(7))."""
+    """The path in a field: it ends at its first NUL, but an abstract name begins with one (unix(7))."""
     abstract = field[:1] == b"\0" and field.strip(b"\0") != b""
     name = field[1:] if abstract else field
     return "@" * abstract + name.partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def _extensions(whole: bytes, start: int, *, strict: bool) -> list[tuple[int, int, bytes]]:
-    """(type, where its value begins, value) of each extension (section 2.2.1)."""
+    """The extensions (section 2.2.1), each as (type, offset of its value, value)."""
     found: list[tuple[int, int, bytes]] = []
     while start < len(whole):
         length = int.from_bytes(whole[start + 1 : start + 3], "big")
@@ -212,7 +212,7 @@ def _facts(extensions: list[tuple[int, int, bytes]]) -> Iterator[tuple[str, str]
 
 
 def _check_sum(whole: bytes, extensions: list[tuple[int, int, bytes]]) -> None:
-    """Section 2.2.4: the sum over the whole header, its own field taken as zero."""
+    """Check the sum over the whole header, in which the field of the sum counts as zero (section 2.2.4)."""
     for kind, at, value in extensions:
         if kind != CRC32C:
             continue
@@ -224,7 +224,7 @@ _TABLE: list[int] = []
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli sum (RFC 3720, appendix B.4)."""
+    """The CRC-32C (Castagnoli) of the bytes (RFC 3720, appendix B.4)."""
     if not _TABLE:
         for number in range(256):
             entry = number

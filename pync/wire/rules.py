@@ -1,8 +1,8 @@
-"""How rules of who may connect are written, and which addresses they name.
+"""The syntax of --allow and --deny, and the addresses that a rule names.
 
-Text in, spans of numbers out, and a set that is asked with a bisection. An address is a version (4 or 6)
-and a number; one mapped into IPv6 (RFC 4291, section 2.5.5.2) is the IPv4 address it stands for, in rules as
-in peers, and no span ever holds addresses of both families. Files and look-ups are `serving.admission`'s.
+Text in, spans of numbers out, and a set that is searched by bisection. An address is a version (4 or 6)
+and a number. An IPv4 address mapped into IPv6 (RFC 4291, section 2.5.5.2) counts as IPv4, in rules and in peers;
+no span holds addresses of both families. `serving.admission` reads files of rules and looks names up.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The version, and the first and last number, of addresses in a row.
+#: Consecutive addresses: version, first number, last number.
 Span = tuple[int, int, int]
 
-#: Bits of an address, by version.
+#: Version → bits of an address.
 WIDTHS = {4: 32, 6: 128}
-#: The upper 96 bits of a mapped address, and how many bits of it are the IPv4 address.
+#: The upper 96 bits of a mapped address, and the number of bits of the IPv4 address below them.
 MAPPED, MAPPED_BITS = 0xFFFF, 32
-#: `10.*.*.1` is not a span but one for each address; more of them than this are no rule but a mistake.
+#: `10.*.*.1` needs a span for each address. A rule with more spans than this is taken for a mistake.
 MOST_SPANS = 1 << 16
-#: Of these and nothing else is made what is meant for IPv4.
+#: A word of only these characters is meant as IPv4.
 IPV4_LETTERS = frozenset("0123456789.-*/")
 EVERY_OCTET = (0, 255)
 
 
 def split_rules(text: str) -> list[str]:
-    """The words of `192.0.2.1, host.example`: commas separate them, and white space does."""
+    """The words of `192.0.2.1, host.example`, separated by commas or white space."""
     return text.replace(",", " ").split()
 
 
 def parse_rule(word: str) -> list[Span] | str:
-    """The addresses that a rule names, or the host name that it is.
+    """The addresses that a rule names; a host name is returned as it is.
 
-    Addresses are written `192.0.2.7` or `2001:db8::7`, networks `192.0.2.0/24` (bits of a host behind the
-    prefix are passed over, as by nft(8) and ncat(1)), ranges `192.0.2.7-192.0.2.20`, and by octets, as for
-    ncat(1), `192.0.2.7-20`, `192.0.*.-9`. Whatever ends in a number is an address and never looked up:
-    getaddrinfo(3) would make 192.0.0.2 of `192.2`.
+    Addresses are written `192.0.2.7` or `2001:db8::7`, networks `192.0.2.0/24` (host bits behind the prefix are
+    ignored, as nft(8) and ncat(1) do), ranges `192.0.2.7-192.0.2.20`, and by octets, as for ncat(1),
+    `192.0.2.7-20`, `192.0.*.-9`. A word that ends in a number is an address and never looked up, because
+    getaddrinfo(3) would read `192.2` as 192.0.0.2.
 
     Raises:
-        UsageFault: it is none of these.
+        UsageFault: the word is none of these.
     """
     if "%" in word:
         raise UsageFault(f"'{word}': a rule holds on every interface, write it without %")
@@ -53,7 +53,7 @@ def parse_rule(word: str) -> list[Span] | str:
 
 
 def unmapped(version: int, number: int) -> tuple[int, int]:
-    """The same address, as IPv4 where it is IPv4 mapped into IPv6."""
+    """The same address, as IPv4 if it is an IPv4 address mapped into IPv6."""
     if version == 6 and number >> MAPPED_BITS == MAPPED:
         return 4, number & ((1 << MAPPED_BITS) - 1)
     return version, number
@@ -94,7 +94,7 @@ def _range(word: str, first: str, last: str) -> Span:
 
 
 def _address(text: str, word: str) -> tuple[int, int]:
-    """The version and number of an address as written; brackets may stand around IPv6."""
+    """The version and number of an address as written. IPv6 may stand in brackets."""
     import ipaddress
 
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") and ":" in text else text
@@ -106,7 +106,7 @@ def _address(text: str, word: str) -> tuple[int, int]:
 
 
 def _octet_spans(word: str) -> list[Span]:
-    """Each octet is a number, `*`, or a range whose ends may be left out."""
+    """The spans of a rule by octets: each is a number, `*`, or a range in which either end may be missing."""
     octets = [_octet(part, word) for part in word.split(".")]
     if len(octets) != 4:
         raise _no_rule(word)
@@ -137,12 +137,12 @@ def _octet(part: str, word: str) -> tuple[int, int]:
 
 
 def _is_number(text: str) -> bool:
-    """Up to three decimal digits without a leading zero, which some would read as octal."""
+    """Whether the text is up to three digits without a leading zero, because inet_aton(3) reads that as octal."""
     return text.isascii() and text.isdigit() and len(text) <= 3 and (text == "0" or text[0] != "0")
 
 
 def _name(word: str) -> str:
-    """A text that could be the name of a host; what getaddrinfo(3) would take for a number is none."""
+    """The word, if it can be a host name. A word that getaddrinfo(3) reads as a number is refused."""
     labels = word.removesuffix(".").split(".")
     plain = all(label.replace("-", "").replace("_", "").isalnum() for label in labels)
     if not plain or not any(letter.isalpha() for letter in labels[-1]) or labels[-1].lower().startswith("0x"):
@@ -158,7 +158,7 @@ def _no_rule(word: str) -> UsageFault:
 
 
 class AddressSet:
-    """The addresses of many spans, which may overlap; each family is kept apart."""
+    """The addresses of many spans, which may overlap. Each family has a list of its own."""
 
     __slots__ = ("_borders",)
 
@@ -168,12 +168,12 @@ class AddressSet:
             _append(self._borders[version], first, last + 1)
 
     def holds(self, version: int, number: int) -> bool:
-        """Whether the address is in one of the spans; the time grows with the logarithm of their count."""
+        """Whether one of the spans holds the address; takes O(log n) for n spans."""
         return bisect_right(self._borders[version], number) % 2 == 1
 
 
 def _append(borders: list[int], first: int, end: int) -> None:
-    """Add a span to those that begin no later: within and without take turns at the borders."""
+    """Add a span to those that begin no later. The borders alternate: first inside, first outside."""
     if borders and first <= borders[-1]:
         borders[-1] = max(borders[-1], end)
     else:

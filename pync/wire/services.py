@@ -1,8 +1,8 @@
-"""The built-in services: what is said to a client, as bytes in and bytes out.
+"""The built-in services: bytes from a client in, bytes for the client out.
 
-Each class is one connection's conversation and remembers a bounded amount of it. No socket, no clock
-and no loop is known here: whoever runs a service brings the bytes, says when it was silent, and
-sends what comes back. HTTP, the largest of them, has a file of its own.
+An object is the conversation with one client and remembers a bounded amount of it. The conversation of
+`engine` owns the socket and the clock: it feeds a service, reports silence, and sends what comes back.
+HTTP, the largest service, has a folder of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class FilePiece:
     """`count` bytes of an open file from `offset` on, sent without passing through our memory.
 
-    The descriptor belongs to the service that made the piece, which closes it in its `close`.
+    The descriptor belongs to the service that made the piece; the service closes it in `close`.
     """
 
     __slots__ = ("count", "fd", "offset")
@@ -33,53 +33,53 @@ class FilePiece:
 
 
 class Service:
-    """One client's conversation. The defaults are those of a service that listens and says nothing."""
+    """The conversation with one client. This base class listens and sends nothing."""
 
-    #: Seconds of silence behind unfinished input after which `lull` is called; None: never.
+    #: `lull` is called after this many seconds of silence behind unfinished input; None: never.
     quiet: float | None = None
-    #: Seconds a request may take to arrive whole, from the start or from the last answer's end.
+    #: Seconds that a request may take to arrive whole, from the start or from the end of the last answer.
     time_limit: float | None = None
-    #: Seconds a client may take nothing of what is being sent before it is closed.
+    #: A client that reads nothing of an answer for this many seconds is closed; None: never.
     stall_limit: float | None = None
-    #: True: nothing more will be said; close once everything is sent.
+    #: True: the service says nothing more; close once everything is sent.
     closing = False
-    #: True: what `feed` answers is all there is to say, and never nothing; the rest need not be asked for.
+    #: True: `feed` always answers, and its answer is complete, so that `more` need not be called.
     simple = False
-    #: True: `more` is to be asked again though it had nothing to say, for it has work left.
+    #: True: call `more` again even after b"", because the service has work left.
     busy = False
-    #: True: there is always more to say. A client that leaves in the middle has had enough: no failure.
+    #: True: `more` never ends. A client that leaves in the middle has had enough, which is no failure.
     endless = False
 
     def greet(self) -> bytes:
-        """What is said before anything was heard."""
+        """The first bytes for the client, before it has sent anything."""
         return b""
 
     def feed(self, data: bytes) -> bytes:
-        """The answer to what has arrived."""
+        """Take what has arrived and return the answer."""
         return b""
 
     def more(self) -> bytes | FilePiece:
-        """Asked when everything is sent: what else there is to say; b"" means to wait for the client."""
+        """The next bytes, called once everything is sent; b"" waits for the client."""
         return b""
 
     def lull(self) -> bytes:
-        """`quiet` seconds have passed since the last bytes."""
+        """`quiet` seconds have passed since the last bytes; returns the answer."""
         return b""
 
     def expire(self) -> bytes:
-        """`time_limit` is over: last words."""
+        """`time_limit` is over; returns the last bytes for the client."""
         self.closing = True
         return b""
 
     def end(self) -> bytes:
-        """The client's end of data: last words; then what `more` has is sent and the connection closed."""
+        """The client has ended its data; returns the last bytes. Then `more` is sent, and the connection ends."""
         return b""
 
     def close(self) -> None:
-        """The connection is over: give back what is held."""
+        """The connection is over: close files that are still open."""
 
     def datagram(self, data: bytes) -> bytes | None:
-        """The answer to a datagram, None for none. One service answers all peers and remembers none of them."""
+        """The answer to a datagram; None for no answer. One service answers all peers and remembers none of them."""
         return None
 
 
@@ -87,7 +87,7 @@ class Service:
 
 
 class Echo(Service):
-    """RFC 862: what arrives goes back."""
+    """RFC 862: sends back what it receives."""
 
     simple = True
 
@@ -99,13 +99,13 @@ class Echo(Service):
 
 
 class Discard(Service):
-    """RFC 863: what arrives is thrown away."""
+    """RFC 863: throws away what it receives."""
 
 
 class Upper(Service):
-    """The text in capitals. Bytes that are no UTF-8 pass unchanged, and a character may be cut anywhere.
+    """Sends back the text in capitals. Bytes that are not UTF-8 pass unchanged; a character may be cut anywhere.
 
-    Capitals are Unicode's, so a text can grow: three times at most (U+0390), usually not at all.
+    Unicode's capitals can be longer than the text: at most three times (U+0390), usually not at all.
     """
 
     def __init__(self) -> None:
@@ -127,25 +127,25 @@ def _capitals(text: str) -> bytes:
 
 # --- hello
 
-#: The longest message, in bytes without its end.
+#: The longest message, in bytes without its newline.
 LONGEST_MESSAGE = 1 << 16
-#: Answers made at a time, and bytes of them: a feed of empty lines asks for 65,536, nine times its size.
+#: The most answers made at a time, and their bytes. 65,536 empty lines in one feed ask for nine times their size.
 MOST_ANSWERS, ANSWERS = 128, 1 << 16
 
 
 class Hello(Service):
-    """Greets, and answers each message NAME with `Hello, NAME!`; the message `exit` closes.
+    """Greets, and answers each message NAME with `Hello, NAME!`; the message `exit` closes the connection.
 
-    A message is a line, or a text without a newline that stays alone for 100 ms, or is the last there
-    is. An answer ends as its message did: with a newline for who works by lines, with nothing for who
+    A message is a line, or a text without a newline that is followed by 100 ms of silence or by the end of data.
+    An answer ends as its message did: with a newline if the client works by lines, without one if the client
     sends a name and reads once.
 
-    Names are bytes that go back to their own sender, as they are and to nobody else: whatever its
-    encoding, and control characters too, which its terminal would show if it typed them to itself.
+    A name goes back unchanged, because only its own sender receives it: in any encoding and with its control
+    characters, which the sender could as well have typed into its own terminal.
     """
 
     quiet = 0.1
-    # Without a newline, as in the tutorial: whoever compares what the first recv() brought finds just this.
+    # Without a newline, as in the tutorial: clients compare the result of their first recv() with exactly this.
     GREETING = b"Welcome!"
     TOO_LONG = b"Error: a message of more than %d bytes\n" % LONGEST_MESSAGE
 
@@ -153,7 +153,7 @@ class Hello(Service):
         self._input = bytearray()
         self._searched = 0  # bytes of the input known to hold no newline
         self._silent = False  # a lull came before all lines were answered
-        self._unended = False  # the last message was taken without a newline, which may come late
+        self._unended = False  # the last message had no newline; it may still come
 
     def greet(self) -> bytes:
         return self.GREETING
@@ -164,7 +164,7 @@ class Hello(Service):
         return self.more()
 
     def more(self) -> bytes:
-        """The answers to the lines that have arrived, no more than a bounded part of them at a time."""
+        """The answers to the lines that have arrived, a bounded number at a time."""
         answers: list[bytes] = []
         size = 0
         while len(answers) < MOST_ANSWERS and size < ANSWERS and not self.closing:
@@ -183,17 +183,17 @@ class Hello(Service):
         return self.lull()
 
     def datagram(self, data: bytes) -> bytes:
-        """A datagram is a message. Who cannot connect cannot be greeted or closed: `exit` is a name."""
+        """A datagram is a message. `exit` is a name here, because there is no connection to close."""
         name, ending = _split_ending(data)
         return b"Hello, %b!%b" % (name, ending)
 
     def _next(self) -> bytes | None:
-        """The next message with its end, None where it has not arrived whole."""
+        """The next message with its newline; None until it has arrived whole."""
         newline = self._input.find(b"\n", self._searched)
         if newline >= 0:
             return self._take(newline + 1)
         self._searched = len(self._input)
-        # Beyond the limit it cannot become a message any more. The one byte is the \r of an end.
+        # A longer text can no longer become a message. The one byte more is the \r before a newline.
         if self._input and (self._silent or len(self._input) > LONGEST_MESSAGE + 1):
             return self._take(len(self._input))
         return None
@@ -208,7 +208,7 @@ class Hello(Service):
         name, ending = _split_ending(message)
         late, self._unended = self._unended, ending != b"\r\n" and ending != b"\n"
         if late and not name:
-            return ending  # the end of the message before, held up on its way: so is the end of its answer
+            return ending  # the late newline of the message before; it ends the answer to that message
         if len(name) > LONGEST_MESSAGE:
             self.closing = True
             return self.TOO_LONG
@@ -219,7 +219,7 @@ class Hello(Service):
 
 
 def _split_ending(message: bytes) -> tuple[bytes, bytes]:
-    """A message without its end, and the end: a newline with or without \\r, or a lone \\r whose newline is late."""
+    """A message without its ending, and the ending: a newline, `\\r` and a newline, or `\\r` before a late newline."""
     name = message.removesuffix(b"\n").removesuffix(b"\r")
     return name, message[len(name) :]
 
@@ -229,16 +229,16 @@ def _split_ending(message: bytes) -> tuple[bytes, bytes]:
 PRINTABLE = bytes(range(0x20, 0x7F))
 LINE = 72
 LINE_END = b"\r\n"
-#: Every line of the pattern in its turn: 95 lines, after which it begins anew.
+#: The 95 lines of the pattern; then it begins again.
 PATTERN = b"".join((PRINTABLE * 2)[first : first + LINE] + LINE_END for first in range(len(PRINTABLE)))
-#: What is sent at a time; all clients share these bytes.
+#: The bytes sent at a time, which all clients share.
 PATTERNS = PATTERN * 9
 #: The most characters in a datagram (RFC 864).
 MOST_CHARACTERS = 512
 
 
 class Chargen(Service):
-    """RFC 864: lines of 72 printable characters, without end; what arrives is thrown away."""
+    """RFC 864: sends lines of 72 printable characters without end, and throws away what it receives."""
 
     endless = True
 
@@ -249,10 +249,10 @@ class Chargen(Service):
         return PATTERNS
 
     def datagram(self, data: bytes) -> bytes:
-        """From 0 to 512 characters, says RFC 864: here as many as were sent, but at least a line.
+        """As many characters as were sent, at least a line and at most 512 (RFC 864 allows 0 to 512).
 
-        Not more, as the sender's address may be forged: then the answer hits somebody who never asked, and
-        must not be worth more to the forger than the query has cost.
+        The answer is no longer than that, because the sender's address may be forged: a longer one would
+        multiply the forger's traffic towards a victim.
         """
         start = self._line * (LINE + len(LINE_END))
         self._line = (self._line + 1) % len(PRINTABLE)
@@ -267,12 +267,12 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
-#: Seconds from 1900, where RFC 868 begins to count, to 1970.
+#: Seconds between the epochs of RFC 868 (1900) and of unix (1970).
 SECONDS_1900_TO_1970 = 2208988800
 
 
 class Announcement(Service):
-    """A service that says one thing when a client comes, and closes."""
+    """A service that sends one announcement to each client and closes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -289,19 +289,19 @@ class Announcement(Service):
 
 
 class Daytime(Announcement):
-    """RFC 867: date and time as a line of text, in the form that it suggests and in UTC."""
+    """RFC 867: date and time as a line of text, in the form that the RFC suggests and in UTC."""
 
     def announce(self) -> bytes:
         import datetime
 
         now = datetime.datetime.fromtimestamp(self._clock(), datetime.timezone.utc)
-        # Not strftime: its names of days and months follow the caller's locale.
+        # Not strftime, because its names of days and months follow the locale.
         day = f"{DAYS[now.weekday()]}, {MONTHS[now.month - 1]} {now.day}, {now.year}"
         return f"{day} {now:%H:%M:%S}-UTC\r\n".encode("ascii")
 
 
 class Time(Announcement):
-    """RFC 868: seconds since 1900 as four bytes, which begin anew in 2036."""
+    """RFC 868: seconds since 1900 as four bytes, which wrap around in 2036."""
 
     def announce(self) -> bytes:
         return ((int(self._clock()) + SECONDS_1900_TO_1970) % (1 << 32)).to_bytes(4, "big")
@@ -321,9 +321,9 @@ SERVICES: dict[str, type[Service]] = {
 
 
 def service(name: str, clock: Clock) -> Callable[[], Service]:
-    """What makes a fresh service of that name. `clock` gives the seconds since 1970."""
+    """A function that makes a new service of that name. `clock` gives the seconds since 1970."""
     kind = SERVICES[name]
     if issubclass(kind, Announcement):
-        kind(clock).announce()  # loads what it needs, while there are descriptors
+        kind(clock).announce()  # loads datetime now, while there are descriptors to load it with
         return lambda: kind(clock)
     return kind

@@ -1,20 +1,20 @@
 """Telnet (RFC 854): data onward, refusals back (-t).
 
-Every DO and DONT is answered with WONT, every WILL and WONT with DONT where an answer is due
-(RFC 1143: only requests to change are answered). Commands never reach the data.
+DO is answered with WONT, and WILL with DONT. DONT and WONT get no answer, because every option is off
+already (RFC 1143: only requests to change are answered). Commands are removed from the data.
 """
 
 from __future__ import annotations
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 
-#: An option is off from the start: only the request to switch it on needs a refusal (RFC 1143, section 7).
+#: Every option is off from the start, so that only a request to switch it on needs a refusal (RFC 1143, section 7).
 REFUSALS = {DO: WONT, WILL: DONT}
 NEGOTIATIONS = (DO, DONT, WILL, WONT)
 
 
 class Telnet:
-    """A negotiator that refuses everything. The state says what the next byte is."""
+    """A negotiator that refuses every option. Its state is the method that takes the next byte."""
 
     def __init__(self) -> None:
         self._state = self._data
@@ -23,7 +23,7 @@ class Telnet:
         self._reply = bytearray()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """The piece as (data onward, replies back); cut anywhere, same result."""
+        """A piece as (data onward, replies back). The result does not depend on where the input was cut."""
         if self._state == self._data and IAC not in data:
             return data, b""
         for byte in data:

@@ -1,8 +1,8 @@
-"""--http: the answer to one request, from a site that is handed over.
+"""--http: the answer to one request, made from a site.
 
-What a conversation with a browser is, `wire.http.service` knows; here a request goes in and an answer comes out,
-whole, or as far as it is to be sent now. No socket, no file system and no loop is known: a large file is named to
-whoever runs the service, not read, and a long listing is made in pieces while it is sent.
+A request goes in; an answer comes out, whole or as far as it can be sent now. A large file is not read here: the
+answer names it, and the conversation sends it with sendfile. A long listing is made in pieces while it is sent.
+`wire.http.service` holds the conversation; files are behind `Site`.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
     class Site(Protocol):
-        """Where files come from."""
+        """The source of the files."""
 
         def find(self, names: Sequence[bytes], folder: bool) -> OpenFile | Listing | None:
-            """What is at the path of these names: a file, or a folder's listing; `folder`: it ends with a slash.
+            """The file or the listing of the folder at the path of these names; `folder`: the path ends with a slash.
 
-            None: it is a folder, and the slash is missing. Raises Refusal: nothing that may be had.
+            Returns None for a folder if the slash is missing. Raises Refusal: nothing there may be served.
             """
 
 
-#: Up to here a file is read and goes out in one piece with its head; above, sendfile saves the copy.
+#: A file up to this size is read and sent in one piece with its head; for a larger one sendfile saves the copy.
 SMALL = 64 << 10
 
 PUT = b"PUT"
 CREATED = 201
 MOVED, NOT_ALLOWED, NOT_IMPLEMENTED, BUSY = 301, 405, 501, 503
 
-#: Status line, date, connection, fields, length. A browser takes a type as it is said (WHATWG Fetch, 3.6).
+#: Status line, date, connection, fields, length. `nosniff`: a browser must not guess another type (WHATWG Fetch, 3.6).
 HEAD = b"%sServer: pync\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n%s%s%s\r\n"
 STATUS_LINES = {status: f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") for status, (reason, _) in REASONS.items()}
 CLOSE, STAY = b"Connection: close\r\n", b"Connection: keep-alive\r\n"
 CHUNKED, LAST_CHUNK = b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"
-#: Types in which a script can stand. Where anybody may put such a file, it has an origin of its own (CSP 3, 6.4.3.2):
-#: what it sends to us is another site's, and refused.
+#: Types that can hold a script. With uploads, such a file gets an origin of its own (CSP 3, 6.4.3.2), so that its
+#: requests to us count as those of another site and are refused.
 SCRIPTED = (b"text/html", b"image/svg+xml", b"application/xhtml+xml", b"text/xml", b"application/xml")
 SANDBOX = b"Content-Security-Policy: sandbox allow-scripts allow-forms allow-popups\r\n"
 ALLOW, ALLOW_PUT = b"Allow: GET, HEAD\r\n", b"Allow: GET, HEAD, PUT\r\n"
@@ -74,13 +74,13 @@ def _page_fields(policy: str) -> bytes:
 
 
 PAGE_FIELDS = _page_fields(POLICY)
-#: no-cache: a browser may keep the file and asks each time whether it still is the same.
+#: no-cache: a browser may keep the file, but asks each time whether it has changed.
 VALIDATORS = b"Cache-Control: no-cache\r\nETag: %s\r\nLast-Modified: %s\r\n"
 CONTENT = b"Content-Type: %s\r\nAccept-Ranges: bytes\r\n%s"
 
 
 class Access:
-    """One request, its line empty if it could not be read, and its answer: the bytes of the body that were sent."""
+    """A line of the log: the request (empty if it could not be read), the status, and the bytes of body sent."""
 
     __slots__ = ("line", "size", "status")
 
@@ -91,7 +91,7 @@ class Access:
 
 
 class Answer:
-    """What is said; and where more comes behind it, a piece of a file or a page, and the open file or listing."""
+    """The bytes to send, and what follows them: a piece of a file, or a page, with the open file or listing."""
 
     __slots__ = ("access", "page", "piece", "said", "source")
 
@@ -111,13 +111,13 @@ class Answer:
 
     def close(self) -> None:
         if self.piece is not None:
-            self.access.size -= self.piece.count  # what the client did not take
+            self.access.size -= self.piece.count  # the client did not take it
         if self.source is not None:
             self.source.close()
 
 
 class Responder:
-    """Answers requests from a site; one serves all connections."""
+    """Answers requests from a site. One responder serves all connections."""
 
     def __init__(
         self,
@@ -144,20 +144,20 @@ class Responder:
         self._date = b""
 
     def refuse(self, refusal: Refusal) -> Answer:
-        """The last answer on a connection whose client went wrong."""
+        """The last answer on a connection after an invalid request."""
         page = error_page(refusal.status)
         head = self._head(refusal.status, CLOSE, PAGE_FIELDS + refusal.fields, len(page))
         return Answer(head + page, Access(b"", refusal.status, len(page)))
 
     def answer(self, request: Request, local: bool) -> Answer:
-        """The answer to a request; `local`: addresses of others may stand in it."""
+        """The answer to a request; `local`: it may show the addresses of other clients."""
         try:
             return self._answer(request, local)
         except Refusal as refusal:
             return self.refused(request, refusal)
 
     def take(self, request: Request) -> Upload:
-        """Where the body of a request goes. Raises Refusal."""
+        """The upload that takes the body of a request. Raises Refusal."""
         assert self._store is not None
         if self._auth is not None:
             self._auth.check(request)
@@ -165,7 +165,7 @@ class Responder:
         return self._store.begin(target_names(request), request.length)
 
     def stored(self, request: Request) -> Answer:
-        """The answer when all of it is there."""
+        """The answer once the whole file is stored."""
         return self._whole(request, CREATED, PAGE_FIELDS, b"")
 
     def refused(self, request: Request, refusal: Refusal) -> Answer:
@@ -189,7 +189,7 @@ class Responder:
         return Answer(b"", access, found, page=self._listed(request, found, page, access))
 
     def _listed(self, request: Request, listing: Listing, page: Iterator[bytes], access: Access) -> Iterator[bytes]:
-        """The answer with a page as the client can take it, b"" where only work was done.
+        """The pieces of an answer with a page; b"" where a step read the folder and has nothing to send yet.
 
         Raises:
             OSError: the listing had to be given up.
@@ -211,7 +211,7 @@ class Responder:
         yield from self._streamed(request, listing, page, access)
 
     def _streamed(self, request: Request, listing: Listing, page: Iterator[bytes], access: Access) -> Iterator[bytes]:
-        """A page whose length is not known yet: in chunks, or to a client of HTTP/1.0 until the end of data."""
+        """A page of unknown length: in chunks, or for HTTP/1.0 up to the end of the connection."""
         request.keep_alive = request.keep_alive and not request.http10
         coding = b"" if request.http10 else CHUNKED
         yield self._head(OK, _connection(request), self._listing_fields + coding, None)
@@ -252,7 +252,7 @@ class Responder:
         return Answer(head + sent, Access(request.line, status, len(sent)))
 
     def _head(self, status: int, connection: bytes, fields: bytes, length: int | None) -> bytes:
-        """An answer's head; `length` is that of the body, or what it would be, None where there can be none."""
+        """The head of an answer. `length` is that of the body, sent or (for HEAD) not; None without a body."""
         size = b"" if length is None else b"Content-Length: %d\r\n" % length
         return HEAD % (STATUS_LINES[status], self._now(), connection, fields, size)
 
@@ -264,20 +264,20 @@ class Responder:
 
 
 def _connection(request: Request) -> bytes:
-    """RFC 9112, 9.3: 1.1 stays and 1.0 goes, if nothing is said."""
+    """The Connection field, b"" where it may be left out: by default 1.1 persists and 1.0 closes (RFC 9112, 9.3)."""
     if not request.keep_alive:
         return CLOSE
     return STAY if request.http10 else b""
 
 
 def _location(names: Sequence[bytes], query: bytes) -> bytes:
-    """A path of our own: no name is empty and all are quoted, so no `//host` can come of it."""
+    """A path of this site. It can never read as `//host`, because no name is empty and all are quoted."""
     path = "".join(f"/{quote(name)}" for name in names).encode("ascii")
     return b"Location: %s/%s\r\n" % (path, query)
 
 
 def _checked(want: Wanted, size: int) -> Wanted:
-    """What is wanted of a file of this size, unless there is no such thing."""
+    """The wanted part, if a file of this size has it. Raises Refusal."""
     if want.status == UNSATISFIABLE:
         raise Refusal(UNSATISFIABLE, b"Content-Range: bytes */%d\r\n" % size)
     if want.status == FAILED:
@@ -286,7 +286,7 @@ def _checked(want: Wanted, size: int) -> Wanted:
 
 
 def _file_fields(file: OpenFile, want: Wanted, now: float) -> bytes:
-    """What is said about a file. RFC 9110, 8.8.2.1: no date of modification lies in the future."""
+    """The fields that describe a file. Its date of modification never lies in the future (RFC 9110, 8.8.2.1)."""
     validators = VALIDATORS % (file.tag, http_date(min(file.modified, now)))
     if want.status == NOT_MODIFIED:
         return validators
@@ -297,7 +297,7 @@ def _file_fields(file: OpenFile, want: Wanted, now: float) -> bytes:
 
 
 def _read(file: OpenFile, want: Wanted) -> bytes:
-    """The bytes of a small answer; a file that has become shorter since it was opened is being changed."""
+    """The bytes of a small answer. Raises Refusal: the file has become shorter since it was opened."""
     body = file.read(want.offset, want.count)
     if len(body) != want.count:
         raise Refusal(BUSY)

@@ -1,7 +1,7 @@
-"""What of a file a request wants: conditions and ranges (RFC 9110, sections 13 and 14), and HTTP dates.
+"""Which part of a file a request wants: conditions and ranges (RFC 9110, sections 13 and 14), and HTTP dates.
 
-Headers and a file's validators in, a decision out. No file is opened here and no answer written.
-A condition that cannot be read is passed over, as the RFC wants it; a wrong date is no error.
+Headers and the validators of a file go in, a decision comes out; `answers` opens the file and writes the answer.
+A condition that cannot be read is ignored, and so is a wrong date, as the RFC demands.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ OK, PARTIAL, NOT_MODIFIED, FAILED, UNSATISFIABLE = 200, 206, 304, 412, 416
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-#: RFC 9110, 5.6.7: the form that is sent, and the two old ones that must be understood.
+#: RFC 9110, 5.6.7: the form to send, and the two old ones that must be understood.
 DATE_FORMS = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
-#: The years that datetime and four digits can say.
+#: The first and last second that datetime and a year of four digits can express.
 EARLIEST, LATEST = -62135596800, 253402300799
-#: More digits than a file has bytes: the number is taken for "very many" and not worked out.
+#: A number with more digits than this is larger than any file; it counts as "very many" and is not converted.
 MOST_DIGITS = 18
 
 
@@ -36,7 +36,7 @@ class Wanted:
 
 
 def http_date(seconds: float) -> bytes:
-    """A moment (seconds since 1970) as IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`; clamped to the years 1 to 9999."""
+    """A time (seconds since 1970) as IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`; clamped to the years 1 to 9999."""
     moment = _utc(seconds)
     day, month = DAYS[moment.weekday()], MONTHS[moment.month - 1]
     return (
@@ -45,12 +45,12 @@ def http_date(seconds: float) -> bytes:
 
 
 def listing_date(seconds: float) -> str:
-    """A moment for people: `1994-11-06 08:49`, UTC."""
+    """A time (seconds since 1970) for people: `1994-11-06 08:49`, UTC."""
     return _utc(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 def parse_http_date(text: bytes) -> int | None:
-    """The moment that any of the three forms names (seconds since 1970); None where it is none of them."""
+    """The time (seconds since 1970) that one of the three forms names; None if the text has none of them."""
     for form in DATE_FORMS:
         try:
             moment = datetime.strptime(text.decode("ascii"), form)  # the C locale: pync sets no other
@@ -61,10 +61,10 @@ def parse_http_date(text: bytes) -> int | None:
 
 
 def wanted(headers: Mapping[bytes, bytes], tag: bytes, modified: int, size: int, now: float) -> Wanted:
-    """What to answer to a GET or HEAD for a file of `size` bytes with these validators.
+    """The status and the part to answer to a GET or HEAD for a file of `size` bytes with these validators.
 
-    `tag` is its entity-tag in quotes, `modified` its time of modification in whole seconds. The
-    order is that of RFC 9110, 13.2.2.
+    `tag` is its entity-tag in quotes, `modified` its time of modification in whole seconds. Conditions are
+    tested in the order of RFC 9110, 13.2.2.
     """
     if headers and _fails(headers, tag, modified):
         return Wanted(FAILED)
@@ -77,7 +77,7 @@ def wanted(headers: Mapping[bytes, bytes], tag: bytes, modified: int, size: int,
 
 
 def _fails(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> bool:
-    """If-Match, and without it If-Unmodified-Since (13.1.1, 13.1.4)."""
+    """Whether If-Match, or without it If-Unmodified-Since, fails (13.1.1, 13.1.4)."""
     match = headers.get(b"if-match")
     if match is not None:
         return match != b"*" and tag not in _tags(match)
@@ -86,7 +86,7 @@ def _fails(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> bool:
 
 
 def _is_known(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> bool:
-    """If-None-Match, and without it If-Modified-Since (13.1.2, 13.1.3)."""
+    """Whether the client has this version, by If-None-Match, or without it by If-Modified-Since (13.1.2, 13.1.3)."""
     none_match = headers.get(b"if-none-match")
     if none_match is not None:
         weak = [known.removeprefix(b"W/") for known in _tags(none_match)]
@@ -96,7 +96,7 @@ def _is_known(headers: Mapping[bytes, bytes], tag: bytes, modified: int) -> bool
 
 
 def _range_applies(headers: Mapping[bytes, bytes], tag: bytes, modified: int, now: float) -> bool:
-    """If-Range (13.1.5): a strong tag, or the very date, if no later change can share it (8.8.2.2)."""
+    """Whether If-Range holds (13.1.5): a strong tag, or the exact date if no later change can share it (8.8.2.2)."""
     condition = headers.get(b"if-range")
     if condition is None:
         return True
@@ -104,7 +104,7 @@ def _range_applies(headers: Mapping[bytes, bytes], tag: bytes, modified: int, no
 
 
 def _tags(field: bytes) -> list[bytes]:
-    # Ours hold no comma, so a foreign one that does may be torn: it does not match either way.
+    # Our tags hold no comma. A foreign tag with a comma is torn here, but it would not match anyway.
     return [word.strip() for word in field.split(b",")]
 
 
@@ -114,7 +114,7 @@ def _date(headers: Mapping[bytes, bytes], name: bytes) -> int | None:
 
 
 def _ranged(field: bytes, size: int) -> Wanted:
-    """One range of bytes (14.1.2). What is not one, several among them, is passed over (14.2)."""
+    """The part named by a range of bytes (14.1.2). Anything else, such as several ranges, is ignored (14.2)."""
     whole = Wanted(OK, 0, size)
     unit, equals, ranges = field.partition(b"=")
     first, dash, last = ranges.strip().partition(b"-")

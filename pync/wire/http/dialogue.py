@@ -1,7 +1,7 @@
-"""Reading along an HTTP/1 dialogue: which requests were sent whole, and how many of them are answered.
+"""Reading along an HTTP/1 dialogue: how many requests were sent whole, and how many of them are answered.
 
-For a client that only relays the bytes and must not end its side too early. The framing (HEAD, 1xx, 204, chunks,
-pipelining) is h11's; here only the pairing of requests with answers. Nothing is changed or sent.
+For a client that only relays the bytes and must not end its side too early. h11 knows the framing (HEAD, 1xx, 204,
+chunks, pipelining); here requests are paired with answers. The bytes pass unchanged.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ STATUS_LINE = b"HTTP/"
 
 
 class Dialogue:
-    """Is shown what is `sent` and what is `received`; `requests` counts those sent whole, `answers` those complete."""
+    """Reads what is `sent` and `received`; `requests` counts those sent whole, `answers` those received whole."""
 
     def __init__(self) -> None:
         self.requests = 0
         self.answers = 0
-        self.foreign = False  # what came is no HTTP
-        self._asked: deque[bytes] = deque()  # methods of the requests that are not answered
+        self.foreign = False  # the answer is not HTTP
+        self._asked: deque[bytes] = deque()  # methods of the unanswered requests
         self._ours: h11.Connection | None = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
         self._theirs: h11.Connection | None = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
         self._answering = False
-        self._last_answer = False  # the peer answers no other on this connection
+        self._last_answer = False  # the peer sends no further answer on this connection
         self._begun = b""
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was asked for is answered, as far as it will be."""
+        """Whether every request is answered, or no further answer will come."""
         return self._last_answer or self.answers >= self.requests > 0
 
     def sent(self, data: bytes) -> None:
@@ -42,7 +42,7 @@ class Dialogue:
             self._ours.receive_data(data)
             while self._next_request(self._ours):
                 pass
-        except h11.RemoteProtocolError:  # not h11's idea of a request; a server may be of another opinion
+        except h11.RemoteProtocolError:  # h11 refuses the request; the server may accept it
             self._ours = None
             if not self._asked and not self.requests:
                 self._asked.append(b"GET")
@@ -58,13 +58,13 @@ class Dialogue:
         return event is not h11.NEED_DATA and event is not h11.PAUSED
 
     def _expect_another(self, ours: h11.Connection) -> bool:
-        """Put h11, which plays the server, to the next request; False where none is to follow."""
-        if ours.their_state is not h11.DONE:  # CONNECT or an upgrade: what follows is no HTTP
+        """Prepare h11, which plays the server, for the next request; False if none can follow."""
+        if ours.their_state is not h11.DONE:  # CONNECT or an upgrade: the bytes that follow are not HTTP
             self._ours = None
             return False
         ours.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
         ours.send(h11.EndOfMessage())
-        if ours.our_state is not h11.DONE:  # the client asked for the connection's end
+        if ours.our_state is not h11.DONE:  # the client asked to close the connection
             self._ours = None
             return False
         ours.start_next_cycle()
@@ -83,7 +83,7 @@ class Dialogue:
             self._theirs.receive_data(data)
             while self._theirs is not None and self._next_answer(self._theirs):
                 pass
-        except h11.RemoteProtocolError:  # its end is then the connection's
+        except h11.RemoteProtocolError:  # the answer then ends with the connection
             self._theirs = None
 
     def _next_answer(self, theirs: h11.Connection) -> bool:
@@ -99,7 +99,7 @@ class Dialogue:
         return event is not h11.NEED_DATA and event is not h11.PAUSED
 
     def _ask(self, theirs: h11.Connection, method: bytes) -> None:
-        """Tell h11, which plays the client, what the next answer is about."""
+        """Tell h11, which plays the client, the method of the request that is answered next."""
         theirs.send(h11.Request(method=method, target="/", headers=[("Host", "-")]))
         theirs.send(h11.EndOfMessage())
         self._answering = True

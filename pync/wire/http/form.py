@@ -1,7 +1,7 @@
-"""The form with which a browser sends files (--http-upload): part of a listing, one script, nothing from elsewhere.
+"""The form with which a browser sends files (--http-upload): part of a listing, with one script of our own.
 
-The script sends each file as the body of a PUT of its own, one after another: there is no multipart to be read, and
-no form of another site can send the like (Fetch, "CORS-preflight fetch").
+The script sends the files one after another, each as the body of a PUT. So there is no multipart to parse, and
+a form on another site cannot send such a request (Fetch, "CORS-preflight fetch").
 """
 
 from __future__ import annotations
@@ -64,5 +64,5 @@ FORM = (
     "<noscript><p>Without JavaScript: <code>curl -T FILE</code> and the address of this page.</p></noscript>\n"
     f'<ul id="sending"></ul>\n<script type="module">{SCRIPT}</script>\n'
 )
-#: What a listing with the form may do: run this script, which sends to us. The hash is that of SCRIPT (CSP 3, 8.5).
+#: A listing with the form may run this script and send to us. The hash is that of SCRIPT (CSP 3, 8.5).
 FORM_POLICY = f"{POLICY}; script-src 'sha256-1jbCO4mXjUZp7BDMIP63QIfGlMKHXjKcetyoNoDvc2A='; connect-src 'self'"

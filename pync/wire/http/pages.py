@@ -1,8 +1,7 @@
-"""The pages of --http that are no files: errors, the listing of a folder, who is connected.
+"""The pages that --http makes itself: errors, the listing of a folder, the list of connected clients.
 
-Text in, bytes out: what stands in a folder and who is connected is handed over. Names come from
-file systems and addresses from peers, so everything is escaped here and nothing is trusted. What can be long
-comes in pieces.
+Entries and clients go in, bytes come out. Every name and address is escaped here, because names come from
+file systems and addresses from peers. A page that can be long comes in pieces.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Protocol
 
-    #: Who, seconds connected, bytes received from it, bytes sent to it.
+    #: A client: its address, seconds connected, bytes received from it, bytes sent to it.
     Connected = tuple[str, float, int, int]
 
     class Guests(Protocol):
-        """Who is connected at the moment: how many, and some of them."""
+        """The clients that are connected now: their number, and some of them."""
 
         def __len__(self) -> int: ...
         def __getitem__(self, some: slice, /) -> Sequence[Connected]: ...
@@ -56,21 +55,21 @@ STYLE = (
     "table{border-collapse:collapse;width:100%}th{text-align:left}"
     "td,th{padding:.1em 1em .1em 0;overflow-wrap:anywhere}.n{text-align:right;white-space:nowrap}"
 )
-#: What a page of ours may do: be shown, with this one style. The hash is that of STYLE (CSP 3, 8.5).
+#: A page of ours may only be shown, with this one style. The hash is that of STYLE (CSP 3, 8.5).
 POLICY = (
     "default-src 'none'; style-src 'sha256-YtXk3RS9RICe9+GjwV5LOq/Al3C2ZYw6zTGtB+pJF3E='; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-#: Connections shown at most.
+#: The most clients shown.
 MOST_CONNECTED = 1000
-#: Rows of a table that are made at a time: some 16 KB, in a millisecond. Fewer where names are longer than this.
+#: Rows of a table made at a time (about 16 KB, in a millisecond); fewer if names are longer than USUAL_NAME.
 ROWS, USUAL_NAME = 64, 48
 
-#: The bytes that stand for themselves in a link (RFC 3986, 2.3); a ":" would make a scheme of "javascript:x".
+#: The bytes that need no quoting in a link (RFC 3986, 2.3). Not ":", because "javascript:x" would be a scheme.
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _QUOTED = [chr(byte) if byte in UNRESERVED else f"%{byte:02X}" for byte in range(256)]
-#: What would be markup, and what is not text: control characters, and those that turn the direction of writing.
+#: Characters of markup, control characters, and those that change the direction of writing.
 _ESCAPED = {
     **dict.fromkeys([*range(32), *range(127, 160), 0x061C, 0x200E, 0x200F], "\ufffd"),
     **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
@@ -83,7 +82,7 @@ _ESCAPED = {
 
 
 class Refusal(Exception):
-    """A request that is answered with the page of this status; `fields` are the header lines it needs."""
+    """The request is answered with the error page of this status; `fields` are the header lines that it needs."""
 
     def __init__(self, status: int, fields: bytes = b"") -> None:
         super().__init__(status)
@@ -92,7 +91,7 @@ class Refusal(Exception):
 
 
 class Entry:
-    """One line of a listing; `modified` is a date and time for people to read."""
+    """One line of a listing; `modified` is a date and time for people."""
 
     __slots__ = ("folder", "modified", "name", "size")
 
@@ -104,9 +103,9 @@ class Entry:
 
 
 class Listing:
-    """What stands in a folder, folders first; `cut` where there is more than is shown.
+    """The entries of a folder, folders first; `cut` if it has more than are shown.
 
-    One that is read in pieces has its `parts` when it is `ready`. `lost`: they have been given up.
+    A listing that is read in pieces has its `parts` once it is `ready`. `lost`: reading was given up.
     """
 
     __slots__ = ("count", "cut", "lost", "parts", "ready")
@@ -117,17 +116,17 @@ class Listing:
         self.complete(entries)
 
     def complete(self, entries: list[Entry]) -> None:
-        """These are all of them."""
+        """Take all entries; the listing is then ready."""
         entries.sort(key=_folders_first)
         self.count = len(entries)
         usual, real = USUAL_NAME * self.count, sum(len(entry.name) for entry in entries)
         rows = max(1, ROWS * usual // max(1, usual, real))
-        #: Some rows of the table each: entries as long as nobody has asked for them, then what is sent for them.
+        #: Each part is a few rows: the entries at first, and their bytes once a client has asked for them.
         self.parts: list[list[Entry] | bytes] = [entries[at : at + rows] for at in range(0, self.count, rows)]
         self.ready = True
 
     def rows(self, part: int) -> bytes:
-        """One of the parts as it is sent, made once for all."""
+        """The bytes of a part, made once for all clients."""
         rows = self.parts[part]
         if not isinstance(rows, bytes):
             rows = self.parts[part] = _encoded([_entry_row(entry) for entry in rows])
@@ -137,30 +136,30 @@ class Listing:
         """Read one more piece of the folder.
 
         Raises:
-            Refusal: the folder cannot be read any more.
+            Refusal: the folder can no longer be read.
         """
 
     def close(self) -> None:
-        """One who was given this listing needs it no more."""
+        """One of the requests that share this listing is done with it."""
 
 
 def quote(name: bytes) -> str:
-    """A name as one segment of a link: nothing in it has a meaning for a URL (RFC 3986, 2.1)."""
+    """A name as one segment of a link, with all bytes quoted that mean something in a URL (RFC 3986, 2.1)."""
     return "".join([_QUOTED[byte] for byte in name])
 
 
 def escape(text: str) -> str:
-    """A text for the inside of an element or of a quoted attribute."""
+    """A text escaped for the inside of an element or of a quoted attribute."""
     return text.translate(_ESCAPED)
 
 
 def show_name(name: bytes) -> str:
-    """A file's name as escaped text; what is not UTF-8 becomes a replacement character."""
+    """The name of a file as escaped text; bytes that are not UTF-8 become replacement characters."""
     return escape(name.decode("utf-8", "replace"))
 
 
 def error_page(status: int) -> bytes:
-    """The page for a status that is not a success."""
+    """The page for an error status."""
     reason, sentence = REASONS[status]
     return _encoded([_beginning(f"{status} {reason}"), f"<p>{sentence}</p>\n"]) + ENDING
 
@@ -168,9 +167,9 @@ def error_page(status: int) -> bytes:
 def listing_pieces(
     path: Sequence[bytes], listing: Listing, guests: Guests = (), *, name_guests: bool = True, form: str = ""
 ) -> Iterator[bytes]:
-    """The page of the folder at `path` (its segments below the root), in pieces of which none is kept here.
+    """The pieces of the page of the folder at `path` (its segments below the root).
 
-    With who is connected, where there are `guests`; only how many without `name_guests`.
+    With `guests` the page shows the connected clients, and without `name_guests` only their number.
     """
     title = "".join(["/", *(f"{show_name(segment)}/" for segment in path)])
     yield _encoded([_beginning(title), form, _TABLE, _UP if path else ""])
@@ -205,7 +204,7 @@ def _encoded(texts: Sequence[str]) -> bytes:
 
 
 def _beginning(title: str) -> str:
-    """A document up to its heading; the title is escaped already."""
+    """A document up to its heading; the caller has escaped the title."""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"

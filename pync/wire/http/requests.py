@@ -1,9 +1,9 @@
 """Reading HTTP requests: from bytes, cut anywhere, to one request after another, or to a refusal.
 
-Framing and limits are here and the same for every cut; what stands in a head is h11's to parse and
-to judge. What a request is answered with is `wire.http.service`'s business. Stricter than a proxy would be:
-only CRLF ends a line, nothing is folded, and behind a request with a body no other one is read, so
-that no two readers of the same bytes can disagree about where a request begins (RFC 9112, 11.2).
+Framing and limits are enforced here, the same for every cut; h11 parses and checks the head.
+`wire.http.service` answers. The reader is stricter than a proxy: only CRLF ends a line, folded lines are refused,
+and a request with a body is the last one of its connection. So two readers of the same bytes cannot disagree about
+where a request begins (RFC 9112, 11.2).
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ LARGEST_HEAD = 16 << 10
 MOST_FIELDS = 100
 LARGEST_BODY = 64 << 10
 
-#: RFC 9110, 9.3 and RFC 5789: methods that are known and not served (405); others are not known (501).
+#: RFC 9110, 9.3 and RFC 5789: known methods that are not served get 405, unknown ones 501.
 SERVED = (b"GET", b"HEAD")
 KNOWN = (*SERVED, b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH")
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-#: What cannot stand in a host and port (RFC 3986, 3.2), of what h11 lets through.
+#: Characters that h11 lets through but that a host and port cannot hold (RFC 3986, 3.2).
 NOT_IN_HOST = b' "#/<>?@\\^`{|}'
 HEX_DIGITS = b"0123456789abcdefABCDEF"
 
 
 class Request:
-    """One request: whole, valid, its body (if any) read and thrown away.
+    """One request, whole and valid. A body that no upload takes has been read and thrown away.
 
-    `segments` is the path, each segment decoded; the last one is empty where it ends with a slash.
-    `query` is the query with its question mark. `keep_alive`: another request may follow. `line` is the
-    request line.
+    Attributes:
+        segments: the path, each segment decoded; the last one is empty if the path ends with a slash.
+        query: the query with its question mark.
+        keep_alive: whether another request may follow.
+        line: the request line.
     """
 
     __slots__ = ("headers", "http10", "keep_alive", "length", "line", "method", "query", "segments")
@@ -53,19 +55,19 @@ class Request:
         target, question_mark, query = parsed.target.partition(b"?")
         self.query = question_mark + query
         self.segments = _segments(target) if self.method in served else []
-        #: Bytes of the body, None where it is chunked.
+        #: Bytes of the body; None if it is chunked.
         self.length: int | None = None
 
 
 class RequestReader:
-    """Takes what arrives and gives out requests. `interrupted`: a request has begun and is not whole."""
+    """Takes what arrives and returns requests. `interrupted`: a request has begun and is not whole."""
 
     __slots__ = ("_body", "_body_left", "_buffer", "_continue", "_request", "_takes")
 
     def __init__(self, takes: Sequence[bytes] = ()) -> None:
-        self._takes = takes  # the methods whose body is given out by `body`, once the request has been
+        self._takes = takes  # for these methods `next` returns the head, then `body` returns the body
         self._buffer = bytearray()
-        self._request: Request | None = None  # the one whose body is being read
+        self._request: Request | None = None  # the request of the body that is being read
         self._body: h11.Connection | None = None
         self._body_left = 0
         self._continue = False
@@ -75,14 +77,14 @@ class RequestReader:
         return self._request is not None or bytes(self._buffer[:3]) not in (b"", b"\r", b"\r\n")
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived; `next` looks at it."""
+        """Take what has arrived; `next` parses it."""
         self._buffer += data
 
     def next(self) -> Request | None:
-        """The next request, or None as long as it is not whole.
+        """The next request; None until it is whole.
 
         Raises:
-            Refusal: what has arrived cannot become a request that is answered. Nothing more can be read.
+            Refusal: the request is invalid or too large. The connection cannot be read any further.
         """
         if self._body is None:
             head = self._head()
@@ -92,18 +94,18 @@ class RequestReader:
         return self._finished()
 
     def interim(self) -> bytes:
-        """The permission that a client waits for before it sends the body (RFC 9110, 10.1.1), once."""
+        """100 Continue, once, if the client waits for it before it sends the body (RFC 9110, 10.1.1); else b""."""
         if not self._continue:
             return b""
         self._continue = False
         return CONTINUE
 
     def _head(self) -> bytes | None:
-        """Cut off the next head, with the empty line behind it, once it is there."""
+        """Remove and return the next head with the empty line behind it; None until it is there."""
         buffer = self._buffer
         if not buffer:
             return None
-        start = 2 if buffer[:2] == b"\r\n" else 0  # RFC 9112, 2.2: an empty line in front is passed over
+        start = 2 if buffer[:2] == b"\r\n" else 0  # RFC 9112, 2.2: an empty line in front is ignored
         end = buffer.find(b"\r\n\r\n", start, start + LARGEST_HEAD)
         head = bytes(buffer[start : end + 4] if end >= 0 else buffer[start : start + LARGEST_HEAD])
         _check_lines(head)
@@ -138,11 +140,11 @@ class RequestReader:
         request.keep_alive = False
         waits = not request.http10 and b"expect" in request.headers and not self._buffer
         if waits and request.method not in SERVED:
-            return  # RFC 9110, 10.1.1: it can be refused without its body
+            return  # RFC 9110, 10.1.1: the request can be refused without its body
         self._body, self._body_left, self._continue = connection, LARGEST_BODY, waits
 
     def _finished(self) -> Request | None:
-        """The request, once its body has been read."""
+        """The request, once its whole body has been read."""
         taken = self._request is not None and self._request.method in self._takes
         if self._body is not None and not taken and not self._body_ended():
             return None
@@ -150,10 +152,10 @@ class RequestReader:
         return request
 
     def body(self) -> tuple[bytes, bool]:
-        """What has come of the body of a request that has been given out, and whether that is its end.
+        """The bytes of the body that have arrived, and whether they are its end.
 
         Raises:
-            Refusal: it is not framed as it should be.
+            Refusal: the framing of the body is invalid.
         """
         body, pieces = self._body, []
         assert body is not None
@@ -172,7 +174,7 @@ class RequestReader:
         body, buffer = self._body, self._buffer
         assert body is not None
         if buffer:
-            self._continue = False  # it did not wait
+            self._continue = False  # the client did not wait
             body.receive_data(bytes(buffer[: self._body_left]))
             self._body_left -= min(len(buffer), self._body_left)
             buffer.clear()
@@ -189,11 +191,11 @@ class RequestReader:
 
 
 def _check_lines(head: bytes) -> None:
-    """Hold the limits and the line ends of a head, or of as much of it as there is."""
+    """Check the limits and the line ends of a head, or of its beginning. Raises Refusal."""
     if head[:1] <= b" " and head not in (b"", b"\r"):
-        raise Refusal(400)  # speaks TLS, or nothing of the kind
+        raise Refusal(400)  # TLS, or another protocol
     if head.count(b"\n") != head.count(b"\r\n"):
-        raise Refusal(400)  # RFC 9112, 2.2 would allow a bare LF; smugglers live on it
+        raise Refusal(400)  # RFC 9112, 2.2 would allow a bare LF, but request smuggling relies on it
     if b"\n " in head or b"\n\t" in head:
         raise Refusal(400)  # RFC 9112, 5.2
     if len(head) >= LONGEST_LINE and b"\r\n" not in head[:LONGEST_LINE]:
@@ -203,7 +205,7 @@ def _check_lines(head: bytes) -> None:
 
 
 def _valid(parsed: h11.Request) -> h11.Request:
-    """What h11 leaves to the server: version, host, expectations, and that nobody says a body's length twice."""
+    """Check what h11 leaves to the server: version, host, expectations, and only one length of the body."""
     version, headers = parsed.http_version, dict(parsed.headers)
     if version[:1] != b"1":
         raise Refusal(505)
@@ -218,13 +220,13 @@ def _valid(parsed: h11.Request) -> h11.Request:
 
 
 def _body_length(head: bytes, request: Request) -> int:
-    """How many bytes of body follow; for a chunked body, of which nobody knows, 1."""
+    """How many bytes of body follow; 1 for a chunked body, because its length is not known yet."""
     if b"transfer-encoding" in request.headers:
         return 1
     length = request.headers.get(b"content-length")
     if length is None:
         return 0
-    # h11 makes one of several that agree; a client that says it twice is up to something (RFC 9112, 6.3).
+    # h11 merges equal lengths; we refuse them, because an honest client sends one (RFC 9112, 6.3).
     lines = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     if len(lines) > 1 or b"," in lines[0]:
         raise Refusal(400)
@@ -232,7 +234,7 @@ def _body_length(head: bytes, request: Request) -> int:
 
 
 def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Fields by lower-case name; lines of the same name are one list (RFC 9110, 5.2)."""
+    """Fields by lower-case name; lines of the same name become one list (RFC 9110, 5.2)."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
         fields[name] = fields[name] + b", " + value if name in fields else value
@@ -240,7 +242,7 @@ def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def _segments(target: bytes) -> list[bytes]:
-    """The segments of a target's path, decoded: origin-form, or absolute-form (RFC 9112, 3.2)."""
+    """The decoded segments of the path of a target in origin-form or absolute-form (RFC 9112, 3.2)."""
     if not target.startswith(b"/"):
         scheme, separator, rest = target.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
@@ -253,7 +255,7 @@ def _segments(target: bytes) -> list[bytes]:
 
 
 def _decoded(segment: bytes) -> bytes:
-    """A segment with its percent-encoded bytes decoded (RFC 3986, 2.1), once."""
+    """A segment with its percent-encoded bytes decoded once (RFC 3986, 2.1)."""
     first, *parts = segment.split(b"%")
     pieces = [first]
     for part in parts:

@@ -1,7 +1,7 @@
 """--http: the conversation with one browser.
 
-Requests come from `wire.http.requests`, their answers from `wire.http.answers`: here they follow each other, a
-bounded amount at a time, and the connection ends. No socket, no file system and no loop is known here.
+Requests come from `wire.http.requests` and answers from `wire.http.answers`. Here answers follow each other, a
+bounded amount at a time, until the connection ends. Sockets, files and the loop are behind `Service` and `Site`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     Log = Callable[[Access], object]
 
-#: Seconds for a request to arrive whole, and for a client to take some of an answer.
+#: Seconds in which a request must arrive whole, and in which a client must take some of an answer.
 REQUEST_TIME = 10.0
 STALL_TIME = 60.0
-#: Answers are put together up to so many bytes before they are sent (one answer may be longer), and so many of them.
+#: Answers are joined up to this many bytes (one answer may be longer), and up to this many answers, before they leave.
 BATCH, MOST_ANSWERS = 64 << 10, 8
 
 INVALID, TIMEOUT = 400, 408
@@ -40,10 +40,10 @@ def http_service(
     store: Store | None = None,
     auth: BasicAuth | None = None,
 ) -> Callable[[Visitor], Service]:
-    """A maker of services, one for each connection, that serve `site`.
+    """A function that makes the service of one connection, which serves `site`.
 
-    `clock` gives the seconds since 1970. `guests` are those who are connected at the moment; the page of a root
-    without index shows them. All that an answer needs is loaded now, while there are descriptors to load it with.
+    `clock` gives the seconds since 1970. `guests` are the connected clients; the page of a root without index
+    shows them. All modules that an answer needs are loaded now, while there are descriptors to load them with.
     """
     parse_http_date(http_date(0))  # strptime loads its module at the first call
     responder = Responder(site, clock, guests, store, auth)
@@ -51,7 +51,7 @@ def http_service(
 
 
 class Visitor:
-    """Who is served: whether it may see the addresses of others, and whom to tell of its requests."""
+    """What the service knows of its client: `local` if it may see the addresses of others, and the log to write."""
 
     __slots__ = ("local", "log")
 
@@ -71,10 +71,10 @@ class Http(Service):
         self._visitor = visitor
         self._reader = RequestReader(responder.takes)
         self._upload: Upload | None = None
-        self._heard = self._silent = 0  # bytes of the upload; times that it was found with no more of them
-        self._answer: Answer | None = None  # what is being sent in pieces
-        self._piece: FilePiece | None = None  # named, and still to be sent
-        self._request: Request | None = None  # the latest
+        self._heard = self._silent = 0  # bytes of the upload since the last `expire`; how often there were none
+        self._answer: Answer | None = None  # the answer that is being sent in pieces
+        self._piece: FilePiece | None = None  # the piece of a file that is still to be sent
+        self._request: Request | None = None  # the latest request
 
     @property
     def busy(self) -> bool:  # type: ignore[override]
@@ -103,9 +103,9 @@ class Http(Service):
         return self._answers()
 
     def expire(self) -> bytes:
-        """A request that has begun is answered; a connection that only waits is closed without a word.
+        """Answer a request that has begun with an error; close a connection that only waits.
 
-        An upload may last, as long as something of it comes; asked again and again, once a second.
+        An upload may take longer, as long as bytes of it arrive; then `expire` is called once a second.
         """
         if self._upload is not None:
             self._silent = 0 if self._heard else self._silent + 1
@@ -118,7 +118,7 @@ class Http(Service):
         return self._last_words(INVALID)
 
     def close(self) -> None:
-        """The answer that was sent in pieces is over, whole or not; so is what was received."""
+        """End the answer that was sent in pieces and the upload, whole or not."""
         self._drop_upload()
         answer, self._answer = self._answer, None
         if answer is not None:
@@ -126,7 +126,7 @@ class Http(Service):
             self._log(answer.access)
 
     def _take(self, request: Request) -> bytes:
-        """Begin to receive a file, or refuse it without its body."""
+        """Begin an upload, or refuse it without reading its body."""
         self._request = request
         try:
             self._upload = self._responder.take(request)
