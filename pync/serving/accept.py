@@ -7,17 +7,13 @@ once are `serving.server`'s.
 from __future__ import annotations
 
 import socket
-import time
 
 from pync.errors import TIMEOUT, Fault
-from pync.net import wake
-from pync.net.dial import remaining
 from pync.net.listen import STILLBORN
 from pync.net.loop import Loop
-from pync.net.unixpath import BoundPath
-from pync.serving.binding import admission_for, client_names, open_listener
+from pync.serving.binding import client_names
 from pync.serving.client import joiner
-from pync.serving.report import on_request
+from pync.serving.listening import Listening
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
@@ -26,6 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pync.console import Console
+    from pync.handlers.program import Programs
+    from pync.handlers.stdio import Relay
     from pync.net.listen import Listener
     from pync.plan import Plan
     from pync.wire.address import Target
@@ -33,32 +31,27 @@ if TYPE_CHECKING:
 
 def run_listener(target: Target, plan: Plan, console: Console) -> int:
     """Listen, take one connection, join it; returns the exit code."""
-    started = time.monotonic()
-    admits = admission_for(plan)
+    listening = Listening(target, plan, console)
     relay = joiner(plan, console)
-    tally, handlers = Tally(), wake.Handlers()
-    on_request(handlers, console.report)
-    own = BoundPath()
     try:
-        listener = open_listener(target, plan, console, own)
-        try:
-            tally.addresses, tally.blind = listener.names(), relay.blind
-            tally.present = lambda: [relay] if tally.now else []
-            console.outcome.listens(tally)
-            door = Door(listener, console, tally, admits)
-            sock, name = door.wait(remaining(plan, started))
-            listener.close_sockets()
-            tally.come()
-            try:
-                return relay.run(sock, name, total=remaining(plan, started))
-            finally:
-                tally.gone(relay)
-        finally:
-            listener.close()
+        with listening:
+            return _serve_one(listening, relay)
     finally:
-        handlers.restore()
-        own.remove()
         relay.close()
+
+
+def _serve_one(listening: Listening, relay: Relay | Programs) -> int:
+    tally = Tally()
+    tally.blind, tally.present = relay.blind, lambda: [relay] if tally.now else []
+    listening.count(tally)
+    door = Door(listening.listener, listening.console, tally, listening.admits)
+    sock, name = door.wait(listening.remaining())
+    listening.listener.close_sockets()
+    tally.come()
+    try:
+        return relay.run(sock, name, total=listening.remaining())
+    finally:
+        tally.gone(relay)
 
 
 class Door:

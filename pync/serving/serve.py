@@ -9,17 +9,13 @@ from __future__ import annotations
 import os
 import resource
 import time
-from functools import partial
 
-from pync.errors import TERMINATED, UsageFault
+from pync.errors import UsageFault
 from pync.handlers.hub import Hub
 from pync.handlers.talk import Talk
 from pync.net import wake
-from pync.net.dial import remaining
-from pync.net.unixpath import BoundPath
-from pync.serving.binding import admission_for, open_listener
+from pync.serving.listening import Listening
 from pync.serving.loops import loop_maker
-from pync.serving.report import on_request
 from pync.serving.server import DescriptorLimit, Server
 from pync.wire.services import service
 
@@ -30,9 +26,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pync.console import Console
-    from pync.net.listen import Listener
     from pync.plan import Plan
-    from pync.serving.server import Admits, Client, OnEnd
+    from pync.serving.loops import ServerLoop
+    from pync.serving.server import Client, OnEnd
     from pync.wire.address import Target
     from pync.wire.http.uploads import BasicAuth
 
@@ -58,75 +54,50 @@ def run_server(target: Target, plan: Plan, console: Console) -> int:
     Raises:
         Fault: it cannot be opened, or went on too long (--total-timeout).
     """
-    started = time.monotonic()
-    admits = admission_for(plan)
+    listening = Listening(target, plan, console)
     make_offer = offering(plan, console)
-    limit = DescriptorLimit()
-    console.outcome.begin()
-    handlers = wake.Handlers()
-    on_request(handlers, console.report)
-    own = BoundPath()
-    try:
-        listener = open_listener(target, plan, console, own)
-        try:
-            return serve(listener, plan, console, make_offer, admits, remaining(plan, started))
-        finally:
-            listener.close()
-    finally:
-        handlers.restore()
-        own.remove()
-        limit.restore()
+    with DescriptorLimit(), listening:
+        return serve(listening, make_offer)
 
 
-def serve(
-    listener: Listener,
-    plan: Plan,
-    console: Console,
-    make_offer: MakeOffer,
-    admits: Admits | None,
-    total: float | None = None,
-    life: int = -1,
-) -> int:
-    """Serve until a signal, `total` seconds, or the end of what `life` can be read for; the exit code.
+def serve(listening: Listening, make_offer: MakeOffer, life: int = -1) -> int:
+    """Serve until a signal, the end of the total time, or of what `life` can be read for; returns the exit code.
 
     Raises:
         Fault: what the user should read.
     """
-    loop = loop_maker(plan.serving.loop)()
-    handlers = wake.Handlers()
+    loop = loop_maker(listening.plan.serving.loop)()
     try:
-        server = Server(
-            loop,
-            listener,
-            console,
-            admits=admits,
-            most=most_clients(plan),
-            once=not plan.serving.keep_open,
-            tell=console.note if (plan.work.answered or plan.work.program) and plan.serving.keep_open else console.fail,
-        )
-        _hear(handlers, server)
-        console.outcome.listens(server.tally)
+        if (watched := wake.descriptor()) >= 0:
+            loop.add_reader(watched, wake.drain)
+        server = _server(listening, loop)
         if life >= 0:
             loop.add_reader(life, server.stop)
+        listening.hear(server.stop)
         offer = make_offer(server)
         server.tally.blind = offer.blind
         server.on_full = offer.make_room
         try:
-            return server.run(offer.client, total)
+            return server.run(offer.client, listening.remaining())
         finally:
             offer.close()
     finally:
-        handlers.restore()
         loop.close()
 
 
-def _hear(handlers: wake.Handlers, server: Server) -> None:
-    """The signals that end us end it in order."""
-    if (watched := wake.descriptor()) >= 0:
-        server.loop.add_reader(watched, wake.drain)
-    wake.on_stop(partial(server.stop, TERMINATED))
-    for number, code in wake.ENDS.items():
-        handlers.on(number, partial(server.stop, code))
+def _server(listening: Listening, loop: ServerLoop) -> Server:
+    plan, console = listening.plan, listening.console
+    server = Server(
+        loop,
+        listening.listener,
+        console,
+        admits=listening.admits,
+        most=most_clients(plan),
+        once=not plan.serving.keep_open,
+        tell=console.note if (plan.work.answered or plan.work.program) and plan.serving.keep_open else console.fail,
+    )
+    listening.count(server.tally)
+    return server
 
 
 def most_clients(plan: Plan) -> int | None:

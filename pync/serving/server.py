@@ -95,7 +95,6 @@ class Server:
         self.on_full: Callable[[], object] = _nothing  # asked for room when descriptors have run out
         self.clients: dict[Client, None] = {}
         self.tally = Tally(lambda: self.clients)
-        self.tally.addresses = listener.names()
         self.code = OK
         self.fault: Fault | None = None
 
@@ -274,14 +273,18 @@ def _nothing() -> None:
 class DescriptorLimit:
     """As many clients as the system lets this process have: soft RLIMIT_NOFILE up to the hard one (getrlimit(2)).
 
-    `before` is what we were given, which programs get, and a process that called us gets back.
+    It holds while its `with` lasts. `before` is what we were given, which a process that called us gets back.
     """
 
     def __init__(self) -> None:
-        self.before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._set((hard if hard != resource.RLIM_INFINITY else max(soft, MANY), hard))
+        self.before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    def restore(self) -> None:
+    def __enter__(self) -> DescriptorLimit:
+        soft, hard = self.before
+        self._set((hard if hard != resource.RLIM_INFINITY else max(soft, MANY), hard))
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._set(self.before)
 
     def _set(self, limit: tuple[int, int]) -> None:

@@ -12,7 +12,6 @@ import time
 from pync.engine.session import Policy
 from pync.errors import NETWORK, OK, UsageFault
 from pync.handlers.stdio import Relay
-from pync.net import wake
 from pync.net.datagram import (
     Datagrams,
     DatagramSink,
@@ -26,9 +25,7 @@ from pync.net.packets import PacketSource
 from pync.net.peers import Peer
 from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
-from pync.serving.binding import admission_for, open_listener
-from pync.serving.notes import Notes
-from pync.serving.report import on_request
+from pync.serving.listening import Listening
 from pync.serving.tally import Tally
 
 TYPE_CHECKING = False
@@ -134,11 +131,11 @@ class Attribution:
 
 def run_udp(target: Target, plan: Plan, console: Console) -> int:
     """Exchange datagrams with the target, or with whoever sends to it; returns the exit code."""
+    if plan.serving.listen:
+        return _listen(Listening(target, plan, console))
     started = time.monotonic()
     relay = DatagramRelay(plan, console)
     try:
-        if plan.serving.listen:
-            return _listen(target, plan, console, relay, started)
         if len(target.ports) > 1:
             raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
         return _converse(target, plan, console, relay, started)
@@ -164,8 +161,18 @@ def _converse(target: Target, plan: Plan, console: Console, relay: DatagramRelay
         own.remove()
 
 
-def _listen(target: Target, plan: Plan, console: Console, relay: DatagramRelay, started: float) -> int:
-    tally, handlers = Tally(lambda: [relay]), wake.Handlers()
+def _listen(listening: Listening) -> int:
+    relay = DatagramRelay(listening.plan, listening.console)
+    try:
+        with listening:
+            return _hear_everyone(listening, relay)
+    finally:
+        relay.close()
+
+
+def _hear_everyone(listening: Listening, relay: DatagramRelay) -> int:
+    console, tally = listening.console, Tally(lambda: [relay])
+    listening.count(tally)
 
     def received(peer: Peer) -> None:
         tally.come()
@@ -174,26 +181,8 @@ def _listen(target: Target, plan: Plan, console: Console, relay: DatagramRelay, 
         console.note(f"Connection received on {show_host(peer.address)}{port}", "connected", peer.address)
         relay.peer_known()
 
-    rules = admission_for(plan)
-
-    notes = Notes(console)
-
     def admits(address: Any) -> bool:
-        assert rules is not None
-        admitted = rules(address[0])
-        if not admitted:
-            tally.refused_by_rule += 1
-            notes.refused(address)
-        return admitted
+        return not listening.turned_away(address)
 
-    on_request(handlers, console.report)
-    own = BoundPath()
-    try:
-        listener = open_listener(target, plan, console, own)
-        tally.addresses = listener.names()
-        console.outcome.listens(tally)
-        datagrams: Datagrams = listening_datagrams(listener.sockets, console.fail, received, admits if rules else None)
-        return relay.run_datagrams(datagrams, "listener", total=remaining(plan, started), waiting=True)
-    finally:
-        handlers.restore()
-        own.remove()
+    datagrams = listening_datagrams(listening.sockets, console.fail, received, admits if listening.admits else None)
+    return relay.run_datagrams(datagrams, "listener", total=listening.remaining(), waiting=True)

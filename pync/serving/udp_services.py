@@ -11,22 +11,17 @@ import socket
 import time
 
 from pync.errors import OK, TIMEOUT, Fault, reason
-from pync.net import bursts, wake
 from pync.net.datagram import ANCILLARY_SPACE
-from pync.net.dial import remaining
 from pync.net.loop import Loop
 from pync.net.pktinfo import IP_PKTINFO, IPV6_PKTINFO, answer_from
 from pync.net.resolve import show_host
-from pync.net.unixpath import BoundPath
-from pync.serving.binding import open_listener
+from pync.serving.listening import Listening
 from pync.serving.notes import Notes
-from pync.serving.report import on_request
 from pync.serving.tally import Tally
 from pync.wire.services import service
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from pync.console import Console
@@ -68,23 +63,15 @@ class Counts(Tally):
 class DatagramService:
     """Answers queries on some sockets until -W is reached, a time limit is over, or the loop is stopped."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        service: Service,
-        plan: Plan,
-        console: Console,
-        counts: Counts,
-        admits: Callable[[str], bool] | None,
-    ) -> None:
+    def __init__(self, loop: Loop, service: Service, listening: Listening, counts: Counts) -> None:
         self.loop = loop
         self.service = service
         self.counts = counts
-        self.admits = admits
-        self.notes = Notes(console)
+        self.turned_away = listening.turned_away
+        self.notes = Notes(listening.console)
         self.last_heard: float | None = None
         self.fault: Fault | None = None
-        self._most = plan.ends.read_limit
+        self._most = listening.plan.ends.read_limit
 
     def serve(self, sock: socket.socket) -> None:
         """Begin to answer what comes to a non-blocking socket."""
@@ -165,7 +152,7 @@ class Port:
 
     def _answer(self, query: Query) -> None:
         served = self._served
-        if self._turned_away(query.address):
+        if served.turned_away(query.address):
             return
         served.last_heard = served.loop.time()
         served.counts.datagrams_received += 1
@@ -177,14 +164,6 @@ class Port:
         data = None if silence else served.service.datagram(query.data)
         if data is not None:
             self._send(data, answer_from(query.ancillary), query.address)
-
-    def _turned_away(self, address: Any) -> bool:
-        served = self._served
-        if served.admits is None or self._unix or served.admits(address[0]):
-            return False
-        served.counts.refused_by_rule += 1
-        served.notes.refused(address)
-        return True
 
     def _send(self, data: bytes, ancillary: list[Any], address: Any) -> None:
         # Counted first: who has the answer may end us with a signal before another line is run.
@@ -267,48 +246,29 @@ def _arrival(address: Any, silence: str) -> str:
     return f"Connection received{where}" + (f", not answered: {silence}" if silence else "")
 
 
-def run_udp_service(
-    target: Target,
-    plan: Plan,
-    console: Console,
-    admits: Callable[[str], bool] | None = None,
-    counts: Counts | None = None,
-) -> int:
+def run_udp_service(target: Target, plan: Plan, console: Console, counts: Counts | None = None) -> int:
     """Answer the datagrams that come to the target until -W, a time limit or a signal; the exit code.
 
-    `admits` tells from the host of a query whether it may be answered. `counts` is kept up to date
-    for a caller who wants to read it.
+    `counts` is kept up to date for a caller who wants to read it.
 
     Raises:
         Fault: it cannot be bound, or (code 3) --idle-timeout or --total-timeout is over.
     """
-    started = time.monotonic()
-    counts = Counts() if counts is None else counts
-    handlers = wake.Handlers()
     assert plan.work.service is not None, "called for a built-in service only"
     make = service(plan.work.service, time.time)
-    on_request(handlers, console.report)
-    console.outcome.begin()
-    own = BoundPath()
-    loop = Loop()
+    counts = Counts() if counts is None else counts
+    listening, loop = Listening(target, plan, console), Loop()
     try:
-        served = DatagramService(loop, make(), plan, console, counts, admits)
-        listener = open_listener(target, plan, console, own)
-        try:
-            counts.addresses = listener.names()
-            console.outcome.listens(counts)
-            for sock in listener.sockets:
+        served = DatagramService(loop, make(), listening, counts)
+        with listening:
+            listening.count(counts)
+            for sock in listening.sockets:
                 served.serve(sock)
-            served.stop_after(remaining(plan, started))
+            served.stop_after(listening.remaining())
             served.stop_when_silent(plan.limits.idle)
             loop.run()
-        finally:
-            console.dropped(bursts.dropped(listener.sockets))
-            listener.close()
     finally:
-        handlers.restore()
         loop.close()
-        own.remove()
     if served.fault is not None:
         raise served.fault
     return OK

@@ -10,17 +10,14 @@ import json
 import os
 import signal
 import sys
-import time
-from functools import partial
 
 from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
 from pync.net import wake
-from pync.net.dial import remaining
 from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.plan import Plan
-from pync.serving.binding import admission_for, bind, open_listener
-from pync.serving.report import on_request
+from pync.serving.binding import bind
+from pync.serving.listening import Listening
 from pync.serving.serve import most_clients, offering, serve
 from pync.serving.server import DescriptorLimit
 from pync.serving.tally import Tally
@@ -51,42 +48,45 @@ def run_workers(target: Target, plan: Plan, console: Console) -> int:
     Raises:
         Fault: it cannot be opened, or went on too long (--total-timeout).
     """
-    started = time.monotonic()
-    admits = admission_for(plan)
-    make_offer = offering(plan, console)
-    console.outcome.begin()
-    limit = DescriptorLimit()
-    handlers = wake.Handlers()
+    plan = plan.changed(sockets=plan.sockets.but(reuse_port=True))
     crew = Crew(plan, console)
-    on_request(handlers, crew.ask)
-    listeners: list[Listener] = []
+    listening = Listening(target, plan, console, crew.ask)
+    make_offer = offering(plan, console)
+    with DescriptorLimit(), listening, crew:
+        listeners = _one_each(listening)
 
-    def work(number: int, counts: Counts, life: int) -> int:
-        own, most = plan, most_clients(plan)
-        if most is not None:  # the limit is one for all
-            own = plan.changed(serving=plan.serving.but(max_conns=(most + number) // len(listeners)))
-        on_request(wake.Handlers(), counts.show)
-        return serve(listeners[number], own, console, make_offer, admits, life=life)
+        def work(number: int, counts: Counts, life: int) -> int:
+            share = _share(plan, number, len(listeners))
+            return serve(listening.in_worker(listeners[number], share, counts.show), make_offer, life)
 
+        try:
+            return crew.run(listeners, work, listening)
+        finally:
+            for listener in listeners:
+                listener.close()
+
+
+def _one_each(listening: Listening) -> list[Listener]:
+    """A listener for each worker, all at the same addresses and port; only the first one's are announced."""
+    plan, target = listening.plan, listening.target
+    count = min(plan.serving.workers or 1, most_clients(plan) or sys.maxsize)
+    same = Target(target.host, [listening.listener.addresses()[0].port])
+    listeners = [listening.listener]
     try:
-        _open_all(target, plan, console, listeners)
-        return crew.run(listeners, work, handlers, remaining(plan, started))
-    finally:
-        crew.close()
-        handlers.restore()
-        limit.restore()
+        while len(listeners) < count:
+            listeners.append(bind(same, plan, listening.console, BoundPath()))
+    except BaseException:
         for listener in listeners:
             listener.close()
+        raise
+    return listeners
 
 
-def _open_all(target: Target, plan: Plan, console: Console, listeners: list[Listener]) -> None:
-    """A listener for each worker, all at the same addresses and port; only the first one's are announced."""
-    plan = plan.changed(sockets=plan.sockets.but(reuse_port=True))
-    count = min(plan.serving.workers or 1, most_clients(plan) or sys.maxsize)
-    listeners.append(open_listener(target, plan, console, BoundPath()))
-    same = Target(target.host, [listeners[0].addresses()[0].port])
-    while len(listeners) < count:
-        listeners.append(bind(same, plan, console, BoundPath()))
+def _share(plan: Plan, number: int, count: int) -> Plan:
+    """The plan of one worker of so many: the limit of clients is one for all, that of time is its parent's."""
+    most = most_clients(plan)
+    serving = plan.serving if most is None else plan.serving.but(max_conns=(most + number) // count)
+    return plan.changed(serving=serving, limits=plan.limits.but(total=None))
 
 
 class Worker:
@@ -138,18 +138,17 @@ class Crew:
         self._code = OK
         self._fault: Fault | None = None
 
-    def run(self, listeners: list[Listener], work: Work, handlers: wake.Handlers, total: float | None) -> int:
+    def run(self, listeners: list[Listener], work: Work, listening: Listening) -> int:
         """Start them and wait; returns the exit code.
 
         Raises:
-            Fault: `total` seconds are over.
+            Fault: the total time is over.
         """
         self._listeners, self._work = listeners, work
         self._workers = [Worker(number) for number in range(len(listeners))]
         self._tally.addresses = listeners[0].names()
-        for number, code in wake.ENDS.items():
-            handlers.on(number, partial(self._stop, code))
-        if total is not None:
+        listening.hear(self._stop)
+        if (total := listening.remaining()) is not None:
             fault = Fault("not done within the total timeout: timed out", TIMEOUT)
             self._loop.call_at(self._loop.time() + total, self._stop, OK, fault)
         for worker in self._workers:
@@ -160,7 +159,10 @@ class Crew:
             raise self._fault
         return self._code
 
-    def close(self) -> None:
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """End those that are left, at once."""
         for worker in self._workers:
             if worker.pid:

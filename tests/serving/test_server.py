@@ -220,7 +220,6 @@ def test_a_client_on_a_unix_path_is_named_by_it_and_no_rule_is_asked(tmp_path: A
         f"Connection received on {path}",
         f"client of {path} has left: sent 1 bytes, received 1 bytes",
     ]
-    assert server.server.tally.addresses == [path]
 
 
 def test_one_clients_reset_is_told_and_touches_no_other() -> None:
@@ -257,7 +256,6 @@ def test_both_families_are_served_at_once() -> None:
         for address in addresses:
             with connect(address) as sock:
                 echo(sock, b"x")
-        assert server.server.tally.addresses == [f"{address[0]} {address[1]}" for address in addresses]
     finally:
         server.close()
 
@@ -522,10 +520,9 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_it_may(monkeypatch: pytest
         asked.clear()
         monkeypatch.setattr(resource, "getrlimit", lambda _, limits=limits: limits)
         monkeypatch.setattr(resource, "setrlimit", lambda _, pair: asked.append(pair))
-        raised = DescriptorLimit()
-        assert asked == expected
-        assert raised.before == limits
-        raised.restore()
+        with DescriptorLimit() as raised:
+            assert asked == expected
+            assert raised.before == limits
         assert asked[-1] == limits
 
 
@@ -535,4 +532,5 @@ def test_a_system_that_refuses_to_raise_the_limit_is_no_error(monkeypatch: pytes
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 128))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    DescriptorLimit().restore()
+    with DescriptorLimit():
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (64, 128)

@@ -27,6 +27,7 @@ from pync.net.datagram import KNOWN_PEERS
 from pync.net.loop import Loop
 from pync.net.pktinfo import IP_PKTINFO, IPV6_PKTINFO
 from pync.plan import Plan
+from pync.serving.listening import Listening
 from pync.serving.udp_services import BATCH, Counts, DatagramService, Port, Query, run_udp_service, why_silent
 from pync.wire.address import Target
 from pync.wire.services import Echo
@@ -34,7 +35,7 @@ from tests.plans import planned
 from tests.running import PATIENCE, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -43,14 +44,14 @@ LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 class Served:
     """A service that runs in a thread."""
 
-    def __init__(self, target: Target, plan: Plan, admits: Callable[[str], bool] | None, verbose: int) -> None:
+    def __init__(self, target: Target, plan: Plan, verbose: int) -> None:
         self.stderr = io.StringIO()
         self.counts = Counts()
         self.code: int | None = None
         self.fault: Fault | None = None
         console = Console(None, None, self.stderr)
         console.verbose = verbose
-        self._arguments = (target, plan, console, admits, self.counts)
+        self._arguments = (target, plan, console, self.counts)
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
@@ -73,13 +74,18 @@ class Served:
         return self.code
 
 
+def echoing(loop: Loop, plan: Plan, console: Console | None = None) -> DatagramService:
+    """An echo service that has no socket yet."""
+    listening = Listening(Target("127.0.0.1", [0]), plan, console or Console(None, None, None))
+    return DatagramService(loop, Echo(), listening, Counts())
+
+
 @contextlib.contextmanager
 def serving(
     name: str,
     host: str | None = "127.0.0.1",
     *,
     path: str | None = None,
-    admits: Callable[[str], bool] | None = None,
     verbose: int = 1,
     datagrams: int | None = None,
     **given: Any,
@@ -87,7 +93,7 @@ def serving(
     """A service that ends after so many datagrams, and must have done so when the block is left."""
     plan = planned(None, listen=True, udp=True, recv_limit=datagrams, unix=path is not None, **{name: True, **given})
     target = Target(None if path else host, [] if path else [0], path)
-    served = Served(target, plan, admits, verbose)
+    served = Served(target, plan, verbose)
     served.thread.start()
     eventually(lambda: "Bound on" in served.stderr.getvalue() or not served.thread.is_alive(), "bound")
     yield served
@@ -300,7 +306,7 @@ def test_a_datagram_that_was_there_before_the_service_is_answered() -> None:
         peer.sendto(b"early", ("127.0.0.1", sock.getsockname()[1]))
         plan = planned(None, recv_limit=1)
         try:
-            DatagramService(loop, Echo(), plan, Console(None, None, None), Counts(), None).serve(sock)
+            echoing(loop, plan).serve(sock)
             loop.run()
         finally:
             loop.close()
@@ -314,18 +320,11 @@ def test_a_cut_datagram_and_one_without_a_sender_are_not_answered() -> None:
 
 
 def test_whom_the_rules_turn_away_is_not_answered_and_not_counted() -> None:
-    asked: list[str] = []
-
-    def admits(host: str) -> bool:
-        asked.append(host)
-        return host != "127.0.0.3"
-
-    with client("127.0.0.3") as unwanted, client() as sock, serving("echo", admits=admits, datagrams=1) as served:
+    with client("127.0.0.3") as unwanted, client() as sock, serving("echo", deny=("127.0.0.3",), datagrams=1) as served:
         unwanted.sendto(b"x", ("127.0.0.1", served.port()))
         assert ask(sock, b"y", ("127.0.0.1", served.port()))[0] == b"y"
         assert not has_heard(unwanted)
         port = unwanted.getsockname()[1]
-    assert asked == ["127.0.0.3", "127.0.0.1"]
     assert f"Connection from 127.0.0.3 {port} refused by rule" in served.messages
     assert served.counts.received == 1
 
@@ -397,7 +396,7 @@ def test_a_flood_from_forged_addresses_does_not_grow_it(verbose: int, tmp_path: 
         console.verbose = verbose
         loop = Loop()
         try:
-            port = Port(DatagramService(loop, Echo(), planned(), console, Counts(), None), sock)
+            port = Port(echoing(loop, planned(), console), sock)
             tracemalloc.start()
             try:
                 while sock.left > total // 2:
@@ -432,7 +431,7 @@ def test_a_full_socket_is_waited_for_and_nothing_more_is_read_meanwhile() -> Non
     with FullSocket(socket.AF_INET, socket.SOCK_DGRAM) as sock, client() as peer:
         sock.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        served = DatagramService(loop, Echo(), planned(None, recv_limit=3), Console(None, None, None), Counts(), None)
+        served = echoing(loop, planned(None, recv_limit=3))
         served.serve(sock)
         for number in range(3):
             peer.sendto(b"%d" % number, sock.getsockname())

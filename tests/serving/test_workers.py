@@ -9,7 +9,7 @@ import errno
 import os
 import signal
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,7 @@ from pync.console import Console
 from pync.errors import Fault
 from pync.serving import workers as module
 from pync.serving.binding import open_listener
+from pync.serving.listening import Listening
 from pync.serving.serve import MOST_PROGRAMS
 from pync.serving.tally import SUMMED, Tally
 from pync.serving.workers import Counts, Crew, Worker, run_workers
@@ -27,6 +28,8 @@ from tests.plans import planned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pync.net.listen import Listener
 
 COUNTS = st.fixed_dictionaries({name: st.integers(0, 1 << 50) for name in SUMMED})
 
@@ -42,7 +45,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 class NoLimit:
     """Leaves the limit of the tests' own process as it is."""
 
-    def restore(self) -> None:
+    def __enter__(self) -> None:
+        """Nothing is raised."""
+
+    def __exit__(self, *_: object) -> None:
         """There is nothing to give back."""
 
 
@@ -120,7 +126,9 @@ def test_there_are_no_more_processes_than_clients(
             assert len(ports) == 1
             return 7
 
-        def close(self) -> None: ...
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(module, "Crew", Crew)
     monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
@@ -133,12 +141,11 @@ def test_there_are_no_more_processes_than_clients(
 def test_the_default_limit_of_programs_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
     first = SimpleNamespace(addresses=lambda: [SimpleNamespace(port=1)])
-    monkeypatch.setattr(module, "open_listener", lambda *_: first)
     monkeypatch.setattr(module, "bind", lambda *_: opened.append(1))
     plan = planned(listen=True, keep_open=True, sh_exec="cat", workers=MOST_PROGRAMS + 50)
-    listeners: list[Any] = []
-    module._open_all(Target("127.0.0.1", [0]), plan, Console(None, None, None), listeners)
-    assert len(listeners) == MOST_PROGRAMS
+    listening = Listening(Target("127.0.0.1", [0]), plan, Console(None, None, None))
+    listening.listener = cast("Listener", first)
+    assert len(module._one_each(listening)) == MOST_PROGRAMS
 
 
 def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +160,7 @@ def test_a_crew_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.M
         raise Fault("no second socket")
 
     monkeypatch.setattr(module, "DescriptorLimit", NoLimit)
-    monkeypatch.setattr(module, "open_listener", remember)
+    monkeypatch.setattr("pync.serving.listening.open_listener", remember)
     monkeypatch.setattr(module, "bind", fail)
     plan = planned(listen=True, keep_open=True, echo=True, workers=2)
     with pytest.raises(Fault, match="no second socket"):
@@ -171,13 +178,10 @@ def test_a_worker_that_gets_only_one_of_its_pipes_leaves_nothing_open(monkeypatc
         made.extend(pipe())
         return made[0], made[1]
 
-    crew = Crew(planned(), Console(None, None, None))
-    monkeypatch.setattr(os, "pipe", one_pipe)
-    try:
+    with Crew(planned(), Console(None, None, None)) as crew:
+        monkeypatch.setattr(os, "pipe", one_pipe)
         with pytest.raises(OSError, match="Too many open files"):
             crew._fork(Worker(0))
-    finally:
-        crew.close()
     for fd in made:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
