@@ -1,1 +1,1 @@
-"""How far a transfer is, and what a run came to: --progress, and the closing summary of --json."""
+"""The progress of a transfer and the totals of a run: --progress, and the closing summary of --json."""

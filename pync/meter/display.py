@@ -1,7 +1,7 @@
 """How figures are shown: a line now and then in a log, or a bar that rich draws at the foot of a terminal.
 
-Nothing here waits for whoever reads, while a session runs: what finds no room is left out. Where stderr
-leads, and when something is to be shown, is decided elsewhere.
+While a session runs, the display never waits for the reader of stderr: it drops what finds no room. The console
+knows where stderr leads, and `progress` decides when to show something.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pync.meter.figures import Figures, Piece
 
     class Outlet(Protocol):
-        """A way to stderr that never blocks: `write` gives the bytes taken, None where there is no room."""
+        """A way to stderr that never blocks: `write` returns the number of bytes taken, None if there is no room."""
 
         @property
         def fd(self) -> int: ...
@@ -27,26 +27,27 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
 
-#: Seconds before the line appears: a short transfer shows its last state only. Then 10 times a second.
+#: The bar appears after half a second (a shorter transfer shows only its last state), then changes 10 times a second.
 BAR_AFTER, BAR_INTERVAL = 0.5, 0.1
-#: Loading rich holds a transfer up for 40 to 80 ms: only one that lasts gets colours, for less than 2 % of its time.
-#: Measured, 4 GiB that take 3 s on a busy machine: 1.06 times the time without --progress where rich came after 2 s.
+#: Loading rich delays a transfer by 40 to 80 ms. Only a long transfer gets colours, for less than 2 % of its time.
+#: Measured: with rich after 2 s, 4 GiB that take 3 s on a busy machine took 1.06 times the time without --progress.
 RICH_AFTER = 5.0
 LINE_INTERVAL = 5.0
-#: Seconds that whoever reads stderr may take for the last state, or for making room for a message.
+#: Seconds to wait for the reader of stderr to take the last state, or to make room for a message.
 PATIENCE = 1.0
-#: Control sequences of every terminal that knows any: erase the rest of the line (ECMA-48, 8.3.41); make a line below
-#: it, remember the place, go down to its beginning, erase from there to the end of the screen; then back (DEC STD 070).
-#: Not to the end of the screen at once: in the upper left corner tmux would take that for a screen to be kept.
+#: Control sequences that every terminal has: erase the rest of the line (ECMA-48, 8.3.41); make a line below it, save
+#: the position, go to the beginning of that line, erase to the end of the screen, restore the position (DEC STD 070).
+#: The rest of the line is erased apart, because tmux, in the upper left corner, would take "erase to the end of the
+#: screen" for a screen to be kept.
 ERASE_REST, ERASE_BELOW = b"\x1b[K", b"\x1b[J"
 BELOW, BACK = ERASE_REST + b"\x1bD\x1b[A\x1b7\x1b[B\r" + ERASE_BELOW, b"\x1b8"
 ERASED = BELOW + BACK
-#: Terminals that cannot go back to the beginning of a line and erase it.
+#: Values of TERM for terminals that cannot go back to the beginning of a line and erase it.
 DUMB = ("", "dumb", "unknown")
 
 
 def display_for(outlet: Outlet, *, terminal: bool, encoding: str, objects: bool = False) -> Bar | Lines:
-    """A bar where a terminal can draw one over itself, else lines; with --json `objects` in any case."""
+    """A bar if the terminal can redraw a line, else lines; with `objects` (--json) always JSON objects."""
     if objects:
         return Objects(outlet)
     if terminal and os.environ.get("TERM", "") not in DUMB:
@@ -55,7 +56,7 @@ def display_for(outlet: Outlet, *, terminal: bool, encoding: str, objects: bool 
 
 
 class Trickle:
-    """Writes to an outlet what it takes, and never the beginning of something new before the end of the old."""
+    """Writes to an outlet as much as it takes, and finishes one text before it begins the next."""
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
@@ -63,19 +64,19 @@ class Trickle:
         self._gone = False
 
     def offer(self, data: bytes) -> bool:
-        """Write it, or leave it where there is no room; whether it was taken."""
+        """Write the text, or drop it if there is no room; returns whether it was taken."""
         if not self._flush():
             return False
         self.add(data)
         return True
 
     def add(self, data: bytes) -> None:
-        """Write it, now or in front of what comes next."""
+        """Write the text, now or in front of the next one."""
         self._rest += data
         self._flush()
 
     def insist(self, data: bytes) -> None:
-        """Write it and wait for room, but not for ever: what finds none is dropped then."""
+        """Write the text and wait at most PATIENCE for room; then drop the rest."""
         deadline = time.monotonic() + PATIENCE
         self.add(data)
         while not self._flush() and time.monotonic() < deadline:
@@ -86,7 +87,7 @@ class Trickle:
         self._outlet.close()
 
     def _flush(self) -> bool:
-        """Whether all is written, or nobody is there any more to be shown anything."""
+        """Write the rest; returns whether nothing is left, or the reader has gone."""
         try:
             while self._rest and not self._gone:
                 count = self._outlet.write(self._rest)
@@ -101,7 +102,7 @@ class Trickle:
 
 
 class Lines:
-    """Where no terminal is: a line now and then."""
+    """A line now and then, for a stderr that is no terminal."""
 
     def __init__(self, outlet: Outlet, interval: float = LINE_INTERVAL) -> None:
         self.first = self.interval = interval
@@ -111,17 +112,17 @@ class Lines:
         self._out.offer(f"{line(figures)}\n".encode())
 
     def resized(self, figures: Figures) -> None:
-        """A log has no width."""
+        """Do nothing, because a log has no width."""
 
     def last(self, figures: Figures) -> None:
         self._out.insist(f"{line(figures)}\n".encode())
 
     def clear(self) -> None:
-        """A line that is half written is ended before something else is said."""
+        """End a half-written line, so that a message can follow."""
         self._out.insist(b"")
 
     def stages(self) -> list[Bar]:
-        """Lines are in nobody's way."""
+        """No stages, because lines need not make room for the output."""
         return []
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class Lines:
 
 
 class Objects(Lines):
-    """The same for programs (--json): an object a line."""
+    """JSON objects, one a line (--json)."""
 
     def show(self, figures: Figures) -> None:
         self._out.offer(_object(figures))
@@ -145,7 +146,7 @@ def _object(figures: Figures) -> bytes:
 
 
 class Painter:
-    """Makes the line: plain at first, with rich as soon as that is loaded, which happens beside the transfer."""
+    """Makes the line of the bar: plain at first, and with rich once a thread has loaded that beside the transfer."""
 
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
@@ -154,7 +155,7 @@ class Painter:
         self._console: Any = None
 
     def paint(self, figures: Figures, width: int) -> bytes:
-        """The line, in the colours that the environment allows, and not wider than the terminal."""
+        """The line, no wider than the terminal, in the colours that the environment allows."""
         kept, bar = fit(pieces(figures), width)
         if self._console is None:
             words = [text for _, text, _ in kept]
@@ -165,7 +166,7 @@ class Painter:
         return _draw(self._console, kept, figures.percent, bar)
 
     def load(self) -> None:
-        """Begin to load rich, if that has not been done."""
+        """Begin to load rich, unless it has begun already."""
         if self._thread is None:
             from threading import Thread
 
@@ -181,12 +182,12 @@ class Painter:
             return
         page = TextIOWrapper(BytesIO(), encoding=self._encoding, errors="replace", newline="")
         console = Console(file=page, force_terminal=True, highlight=False, markup=False, emoji=False, width=80)
-        _draw(console, [(0, "0%", "progress.percentage")], 0, BAR_LEAST)  # what rich loads for its first line
+        _draw(console, [(0, "0%", "progress.percentage")], 0, BAR_LEAST)  # makes rich load what its first line needs
         self._console = console
 
 
 def _letters(encoding: str) -> tuple[str, str]:
-    """What a bar is made of, as rich makes it: a whole column, and half of one."""
+    """The two characters of a bar, as rich draws it: a whole column, and half a column."""
     try:
         "━╸".encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -203,7 +204,7 @@ def _draw(console: Any, kept: list[Piece], percent: int | None, bar: int) -> byt
         console.print(Text("  " if number else "") + Text(text, style), end="", no_wrap=True, overflow="crop")
         if rank == 0 and bar:
             drawn = list(console.render(ProgressBar(total=100, completed=percent or 0, width=bar)))
-            drawn = Segment.adjust_line_length(drawn, bar)  # without colours what is missing has no width
+            drawn = Segment.adjust_line_length(drawn, bar)  # without colours rich leaves the missing part out
             console.print(Text("  "), Segments(drawn), sep="", end="")
     page = console.file
     page.flush()
@@ -214,10 +215,11 @@ def _draw(console: Any, kept: list[Piece], percent: int | None, bar: int) -> byt
 
 
 class Bar:
-    """A line at the foot of a terminal, below the one where the cursor stays and where typing is shown.
+    """A line at the foot of a terminal, below the line of the cursor, where typing is shown.
 
-    The cursor stays visible and no mode of the terminal is changed: there is nothing to restore, however the process
-    ends. Each time all below the cursor is erased first: what a narrower terminal has wrapped, or Enter has moved.
+    The cursor stays visible and the modes of the terminal stay as they are, so that nothing needs restoring, however
+    the process ends. Each drawing first erases all below the cursor, because the old line may have been wrapped by
+    a narrower terminal or moved by Enter.
     """
 
     first = BAR_AFTER
@@ -242,7 +244,7 @@ class Bar:
             self._shown = True
 
     def resized(self, figures: Figures) -> None:
-        """The terminal has another width now."""
+        """The terminal has changed its width: draw the line again."""
         if self._shown:
             self.show(figures)
 
@@ -252,7 +254,7 @@ class Bar:
         self._shown = self._mid_line = False
 
     def clear(self) -> None:
-        """Make room for something else on the cursor's line; the bar comes back below it."""
+        """Make room for a message on the line of the cursor; the bar comes back below it."""
         if self._shown:
             self._out.insist(b"\r" + ERASED)
             self._shown = False
@@ -261,11 +263,11 @@ class Bar:
         self._out.close()
 
     def stages(self) -> list[Bar]:
-        """What bytes pass through on their way to a terminal, which is taken for the one the bar is on."""
+        """The stages for output to a terminal, which is assumed to be the terminal of the bar."""
         return [self]
 
     def feed(self, data: bytes) -> bytes:
-        """Make way for them, without waiting; the bar comes back when their line has ended."""
+        """Erase the bar before these bytes, without waiting; it comes back once their line has ended."""
         if self._shown:
             self._out.add(ERASED)
             self._shown = False
@@ -280,7 +282,7 @@ class Bar:
 
 
 def _columns(fd: int) -> int:
-    """The terminal's width at this moment; 80 where it does not say (a serial line)."""
+    """The present width of the terminal; 80 if it does not say (a serial line)."""
     try:
         return os.get_terminal_size(fd).columns or 80
     except OSError:
@@ -288,7 +290,7 @@ def _columns(fd: int) -> int:
 
 
 def _in_background(fd: int) -> bool:
-    """Whether another job has the terminal now."""
+    """Whether we are a background job of this terminal."""
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
     except OSError:  # not our controlling terminal

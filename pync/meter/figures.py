@@ -1,7 +1,7 @@
-"""What is known of a transfer at one moment, reckoned from counters, and its words.
+"""The figures of a transfer at one moment, computed from counters, and their words.
 
-Bytes, rates, share and time left become a line for a log, or pieces that fit a terminal's width. Everything
-here is pure: the clock and the counters are arguments, and who shows the words is not known.
+Bytes, rates, share and time left become a line for a log, or pieces that fit the width of a terminal. The functions
+here are pure: the time and the counters are arguments. `display` shows the words.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 #: Seconds over which the present rate is measured.
 WINDOW = 3.0
-#: Seconds that a rate must at least span: below, the clock's steps would be what is measured.
+#: The shortest time over which a rate is measured, in seconds, because the clock moves in steps.
 SHORTEST = 1e-6
-#: Columns that a bar takes.
+#: The fewest and the most columns of a bar.
 BAR_LEAST, BAR_MOST = 10, 40
 
 
 class Figures:
-    """The state at one moment: bytes, bytes a second, seconds; None for what is not known."""
+    """The state at one moment, in bytes, bytes a second and seconds; None for an unknown value."""
 
     __slots__ = ("down", "incoming", "left", "percent", "received", "seconds", "sent", "size", "up")
 
@@ -47,15 +47,15 @@ class Figures:
         self.up = up
         self.down = down
         self.size = size
-        self.incoming = incoming  # `size` is of what is received
+        self.incoming = incoming  # `size` is that of the received data
         self.percent = percent
         self.left = left
 
 
 class Gauge:
-    """Makes figures of counters; the clock is the caller's. `size` is what will flow in one direction, 0 = unknown.
+    """Makes figures of counters; the caller gives the time. `size` is the expected bytes of one direction, 0 = unknown.
 
-    `incoming` says that it is what we receive. With `guess` it is that too as long as only received bytes are there.
+    That direction is the received one with `incoming`, and also with `guess` while nothing has been sent.
     """
 
     def __init__(self, now: float, size: int | None, *, incoming: bool = False, guess: bool = False) -> None:
@@ -67,7 +67,7 @@ class Gauge:
         self._percent = 0 if self._size else None
 
     def look(self, now: float, sent: int, received: int, *, done: int | None = None) -> Figures:
-        """The figures now. `done` is how much of `size` is over, where that is not what was sent."""
+        """The figures now. `done` is how much of `size` has passed, if that differs from the bytes sent."""
         while len(self._samples) > 1 and now - self._samples[1][0] >= WINDOW:
             self._samples.popleft()
         before = self._samples[0]
@@ -75,7 +75,7 @@ class Gauge:
         return self._figures(now, sent, received, done, before)
 
     def sum_up(self, now: float, sent: int, received: int, *, done: int | None = None) -> Figures:
-        """The figures at the end: rates are those of the whole time, and nothing is left to wait for."""
+        """The figures at the end: rates are those of the whole time, and no time is left."""
         figures = self._figures(now, sent, received, done, (self._started, 0, 0))
         figures.left = None
         return figures
@@ -105,7 +105,7 @@ def _rate(count: int, seconds: float) -> float:
 
 
 def clock(seconds: float) -> str:
-    """`0:07`, `12:34`, `1:02:03`; what is too long to be worth a figure says so."""
+    """Seconds as `0:07`, `12:34`, `1:02:03`; `> 99 h` from 100 hours on."""
     if not seconds < 360000:
         return "> 99 h"
     minutes, rest = divmod(int(seconds), 60)
@@ -114,7 +114,7 @@ def clock(seconds: float) -> str:
 
 
 def line(figures: Figures) -> str:
-    """The figures as a line for a log: the words of the closing summary, and how much of the whole it is."""
+    """The figures as a line for a log: the words of the closing summary, with the size of the whole."""
     of = "" if figures.size is None else f" of {figures.size}"
     share = "" if figures.percent is None else f" ({figures.percent} %)"
     whole = ("", f"{of} bytes{share}") if figures.incoming else (f"{of} bytes{share}", "")
@@ -125,7 +125,7 @@ def line(figures: Figures) -> str:
 
 
 def facts(figures: Figures) -> dict[str, int | float | None]:
-    """The figures for a program: bytes each way, seconds, bytes a second, and what is known of the whole."""
+    """The figures for a program: bytes each way, seconds, bytes a second; size and time left if known."""
     return {
         "sent": figures.sent,
         "received": figures.received,
@@ -138,7 +138,7 @@ def facts(figures: Figures) -> dict[str, int | float | None]:
 
 
 def pieces(figures: Figures) -> list[Piece]:
-    """The figures for a terminal, in the order in which they stand there."""
+    """The figures for a terminal, from left to right."""
     found = [] if figures.percent is None else [(0, f"{figures.percent:3}%", "progress.percentage")]
     for number, incoming in enumerate(way for way in (False, True) if _is_shown(figures, incoming=way)):
         found += _direction(figures, number, incoming=incoming)
@@ -149,7 +149,7 @@ def pieces(figures: Figures) -> list[Piece]:
 
 
 def _is_shown(figures: Figures, *, incoming: bool) -> bool:
-    """A direction is, once it has moved something; the one to be expected also before."""
+    """Whether a direction is shown: once it has moved bytes; the expected direction from the start."""
     if figures.received if incoming else figures.sent:
         return True
     nothing_yet = not (figures.sent or figures.received)
@@ -166,11 +166,11 @@ def _direction(figures: Figures, number: int, *, incoming: bool) -> list[Piece]:
 
 
 def fit(found: list[Piece], width: int) -> tuple[list[Piece], int]:
-    """The pieces that a terminal of this width has room for, and how many columns are left for a bar.
+    """The pieces that fit a terminal of this width, and the number of columns left for a bar.
 
-    A share comes with its bar, before all else; a piece that is too long makes room for shorter ones.
+    A share comes first and with its bar. A piece that is too long is left out, so that shorter ones may fit.
     """
-    room = max(0, width - 1)  # a line that fills the last column would make some terminals begin another
+    room = max(0, width - 1)  # some terminals begin a new line once the last column is filled
     bar = BAR_LEAST if found[0][0] == 0 and room >= len(found[0][1]) + 2 + BAR_LEAST else 0
     room -= bar and bar + 2
     kept: list[Piece] = []
@@ -183,6 +183,6 @@ def fit(found: list[Piece], width: int) -> tuple[list[Piece], int]:
 
 
 def bar_text(percent: int, width: int, full: str, half: str) -> str:
-    """A bar as rich draws it: in halves of a column, blank where something is missing."""
+    """A bar as rich draws it: in halves of a column, with blanks for the missing part."""
     halves = width * 2 * percent // 100
     return (full * (halves // 2) + half * (halves % 2)).ljust(width)

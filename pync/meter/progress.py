@@ -1,7 +1,7 @@
-"""Follows a session with a display (--progress): asks its counters, now and then, on its own loop.
+"""Follows a session with a display (--progress): reads its counters now and then, on the loop of the session.
 
-The counters are those that the session keeps anyway, and no byte passes through here. What is shown
-is `figures`, and how it is shown `display`.
+The session keeps these counters anyway, so that the bytes take no other way. `figures` computes what is shown, and
+`display` shows it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pync.meter.figures import Figures
 
     class Loop(Protocol):
-        """What a meter needs of the loop that the session runs on."""
+        """The part of the session's loop that a meter uses."""
 
         def call_at(self, when: float, callback: Callable[[], Any]) -> Timer: ...
         def time(self) -> float: ...
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
     class Signals(Protocol):
-        """Has a callback called when a signal has come, until all is restored."""
+        """Calls a callback at each signal, until the handlers are restored."""
 
         def on(self, number: int, callback: Callable[[], object]) -> None: ...
         def restore(self) -> None: ...
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Follows one session after another with a display. `signals` tell of a resized terminal while one goes on."""
+    """Follows one session after another with a display. During a session, `signals` tell of a resized terminal."""
 
     def __init__(self, display: Display, size: int | None, signals: Signals | None = None) -> None:
         self._display = display
@@ -64,7 +64,7 @@ class Meter:
         self._signals = signals
 
     def begin(self, loop: Loop, counts: Counts, input_fd: int) -> None:
-        """A session starts on this loop. `input_fd` is what it sends, -1 where it only receives."""
+        """A session starts on this loop. `input_fd` is the input that it sends; -1 if it only receives."""
         self._loop = loop
         self._counts = counts
         self._position = Position(input_fd)
@@ -75,7 +75,7 @@ class Meter:
             self._signals.on(signal.SIGWINCH, lambda: self._display.resized(self._look(self._gauge.look)))
 
     def end(self) -> None:
-        """The session is over: the last state stays."""
+        """The session is over: show its last state, which stays."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -84,11 +84,11 @@ class Meter:
             self._display.last(self._look(self._gauge.sum_up))
 
     def clear(self) -> None:
-        """Somebody else has something to say."""
+        """Make room for a message."""
         self._display.clear()
 
     def stages(self) -> Sequence[Stage]:
-        """What bytes pass through that go to a terminal."""
+        """The stages for output to a terminal."""
         return self._display.stages()
 
     def close(self) -> None:
@@ -107,12 +107,12 @@ class Meter:
 
 
 class Position:
-    """Where we are in our input, if that is a regular file: -C makes more bytes of it than it has."""
+    """Our position in an input that is a regular file, because with -C more bytes are sent than the file has."""
 
     def __init__(self, fd: int) -> None:
         self._fd = -1
         self.left: int | None = None
-        self.empty = fd < 0  # nothing can be sent
+        self.empty = fd < 0  # there is no input to send
         try:
             status = os.fstat(fd)
             if stat.S_ISREG(status.st_mode):
@@ -126,7 +126,7 @@ class Position:
             return
 
     def passed(self, sent: int) -> int:
-        """How many of its bytes are over; never more than were `sent`, as we read ahead."""
+        """How many bytes of the input have passed; at most `sent`, because we read ahead."""
         if self._fd < 0:
             return sent
         return min(sent, os.lseek(self._fd, 0, os.SEEK_CUR) - self._start)

@@ -1,1 +1,1 @@
-"""`--ports`: which ports of this machine are bound, by whom, and how many connections each has."""
+"""`--ports`: the bound ports of this machine, their owners, and the number of connections of each."""

@@ -1,8 +1,8 @@
-"""From sockets to rows: which ports are asked for, which connections belong to which, who owns them.
+"""From sockets to rows: selects the ports that are asked for, counts their connections, finds their owners.
 
-Reading the system is done next door (netlink on Linux, else psutil), drawing further on. A row is what
-shares protocol, address and port: a socket that several processes have inherited is one row, and so is
-a group made with SO_REUSEPORT, because its connections cannot be told apart.
+`netlink` (or psutil, by `portable`) reads the system; `table` and `plain` draw the rows. A row is one protocol,
+address and port. A socket that several processes have inherited is one row; so is a group made with SO_REUSEPORT,
+because its connections cannot be told apart.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from pync.plan import Plan
 
-#: Whose sockets are read where --all asks for every port.
+#: The ports to read with --all.
 EVERY_PORT = range(1 << 16)
-#: What an address is looked up under when nobody listens on it itself.
+#: Where a connection to an address belongs if no socket listens on that very address.
 WILDCARDS = {4: ("0.0.0.0", "::"), 6: ("::",)}
 
 
 class Wanted:
-    """What to show. `ports` and `paths` are None where all are asked for.
+    """What to show. `ports` and `paths` are None for all.
 
-    With `every` all are shown as if they had been asked for one by one.
+    `every` (--all) shows each port as if the user had named it.
     """
 
     def __init__(self, protocols: tuple[str, ...] = (records.TCP, records.UDP)) -> None:
@@ -44,12 +44,12 @@ class Wanted:
 
     @property
     def idle(self) -> bool:
-        """Whether sockets count too that hold a port without listening, and connections that nobody listens for."""
+        """Whether to show also sockets that hold a port without listening, and connections without a listener."""
         return self.every or self.ports is not None or self.paths is not None
 
     @property
     def local_ports(self) -> Collection[int] | None:
-        """Whose sockets must be read; None: those of the ports that are bound."""
+        """The local ports to read sockets of; None: those that are bound."""
         return EVERY_PORT if self.idle and self.ports is None else self.ports
 
     def takes(self, entry: Socket) -> bool:
@@ -59,7 +59,7 @@ class Wanted:
 
 
 class Snapshot:
-    """The rows at one moment, in order; `partial` says that some owner could not be seen."""
+    """The rows at one moment, in order; `partial`: the owner of some socket is hidden from us."""
 
     def __init__(self, ports: list[Port]) -> None:
         self.ports = ports
@@ -70,10 +70,10 @@ class Snapshot:
 
 
 def wanted(asked: Iterable[int | str], plan: Plan) -> Wanted:
-    """What the command line asks for; `asked` are the ports of its operands, names among them.
+    """What the command line asks for; `asked` are the ports of its operands, numbers and names of services.
 
     Raises:
-        UsageFault: a name is no service.
+        UsageFault: no service has one of the names.
     """
     what = Wanted(_protocols(plan))
     ports = {number for port in asked for number in _numbers(port)}
@@ -96,7 +96,7 @@ def _protocols(plan: Plan) -> tuple[str, ...]:
 
 
 def _numbers(port: int | str) -> set[int]:
-    """A port's number; a service may have one for each protocol."""
+    """The numbers of a port; a service may have one for each protocol."""
     if isinstance(port, int):
         return {port}
     found = set()
@@ -111,10 +111,10 @@ def _numbers(port: int | str) -> set[int]:
 
 
 def collect(what: Wanted) -> Snapshot:
-    """Look at the system once.
+    """Read the system once.
 
     Raises:
-        Fault: it tells nothing of its sockets.
+        Fault: the system does not list its sockets.
     """
     found = [entry for entry in read(what.protocols, what.local_ports) if what.takes(entry)]
     rows, holders = _rows(found, what)
@@ -126,9 +126,9 @@ def collect(what: Wanted) -> Snapshot:
 
 
 def read(protocols: tuple[str, ...], ports: Collection[int] | None = None) -> list[Socket]:
-    """The sockets of these protocols, from the best source that there is; it may tell more than is asked for.
+    """The sockets of these protocols, from the best source of the system; it may return more than asked for.
 
-    `ports` are the local ones; None: at least those that are bound.
+    `ports` are the local ports; None: at least those that are bound.
     """
     try:
         return netlink.sockets(protocols, ports)
@@ -140,7 +140,7 @@ Key = tuple[str, str, int | None]
 
 
 def _rows(found: list[Socket], what: Wanted) -> tuple[dict[Key, Port], dict[Key, list[Socket]]]:
-    """The rows with their connections, and the sockets whose owners are each row's."""
+    """The rows with their connections, and for each row the sockets that give it its owners."""
     rows: dict[Key, Port] = {}
     holders: dict[Key, list[Socket]] = {}
     others = []
@@ -164,7 +164,7 @@ def _rows(found: list[Socket], what: Wanted) -> tuple[dict[Key, Port], dict[Key,
 
 
 def is_bound(entry: Socket, idle: bool = True) -> bool:
-    """Whether it holds its port for whoever comes; a TCP socket that does not listen counts as `idle`."""
+    """Whether the socket holds its port; a TCP socket that does not listen counts only with `idle`."""
     if entry.state == records.LISTENING:
         return True
     return entry.state == records.BOUND and (idle or entry.protocol != records.TCP)
@@ -183,7 +183,7 @@ def _bind(row: Port, entry: Socket) -> None:
 
 
 def _home(rows: dict[Key, Port], entry: Socket) -> Port | None:
-    """The row that a connection belongs to: the most exact address first, as the system looks it up."""
+    """The row that a connection belongs to. The most exact address wins, as in the system's own look-up."""
     protocol, address, port = _key(entry)
     plain, percent, interface = address.partition("%")
     candidates = [address, plain]
@@ -197,7 +197,7 @@ def _home(rows: dict[Key, Port], entry: Socket) -> Port | None:
 
 
 def _reaches(row: Port, address: str) -> bool:
-    """Whether a row's socket can have taken a connection to this address; where unknown, it can."""
+    """Whether the socket of a row can have accepted a connection to this address; True if unknown."""
     return row.dual_stack is not False or row.port is None or version(row.address) == version(address)
 
 
@@ -213,7 +213,7 @@ def _connect(row: Port, entry: Socket, peers: bool) -> None:
 
 
 def _own(rows: dict[Key, Port], holders: dict[Key, list[Socket]]) -> None:
-    """Fill in the owners. A connection without an inode, such as one in TIME_WAIT, has none to be missed."""
+    """Fill in the owners. A connection without an inode, such as one in TIME_WAIT, belongs to no process."""
     inodes = {entry.inode for entries in holders.values() for entry in entries if entry.inode}
     pids = owners.processes(inodes)
     own = {key: [(pids.get(entry.inode) or entry.pids, entry) for entry in held] for key, held in holders.items()}

@@ -1,6 +1,6 @@
-"""Who is in the way: the processes that hold an address which could not be bound.
+"""The processes that hold an address which we could not bind.
 
-For the sentence behind "Address already in use". A look that fails is no second error: it says nothing.
+They are named behind "Address already in use". If they cannot be found, the message stays as it is.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ if TYPE_CHECKING:
     from pync.ports.records import Owner, Socket
 
 WILDCARDS = ("0.0.0.0", "::")
-#: More processes than this are only counted.
+#: At most this many processes are named; the others are counted.
 MOST_NAMED = 3
 
 
 def in_use_by(protocol: str, address: str, port: int = 0) -> str:
-    """Who holds an address, in words: `pid 4242, python3`, or `a process of root`; empty when nobody can be found.
+    """The holders of an address in words: `pid 4242, python3`, or `a process of root`; "" if none can be found.
 
     Args:
         protocol: `tcp`, `udp`; `unix` or `unix-dgram` for the path of a unix-domain socket.
         address: the numeric address that could not be bound, "" for all; or the path.
         port: its number; 0 for a unix-domain socket.
 
-    Raises:
-        nothing, whatever the system says.
+    Raises nothing: an error of the search gives "".
     """
     try:
         return _in_use_by(protocol, address, port)
-    except Exception:  # the user is to read about the address, not about our look
+    except Exception:  # the user should read about the address and not about our search
         return ""
 
 
@@ -52,7 +51,7 @@ def _named(found: list[Owner]) -> str:
 
 
 def holders(protocol: str, address: str, port: int = 0) -> list[Socket]:
-    """The sockets that keep others from binding this address: those that wait there, else any that use it."""
+    """The sockets that keep us from binding this address: the bound ones, or else any that use it."""
     entries = [
         entry
         for entry in collect.read((protocol,), {port})
@@ -69,4 +68,4 @@ def _overlaps(entry: Socket, address: str) -> bool:
         return True
     if collect.version(held) == collect.version(address):
         return held in WILDCARDS or address in WILDCARDS
-    return held == "::" and entry.dual_stack is not False  # our own IPv6 sockets never take IPv4
+    return held == "::" and entry.dual_stack is not False  # our own IPv6 sockets are V6ONLY

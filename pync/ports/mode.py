@@ -1,7 +1,7 @@
-"""`--ports` as a mode: look once or again and again, show it as the output wants it, and the exit code.
+"""`--ports` as a mode: takes one or many snapshots, writes them in the form that was asked for, and sets the exit code.
 
-What is read, how it is drawn and how a terminal is held are next door. Messages go to stderr here, and
-there is one note at most: that some owner could not be seen.
+`collect` reads the system, `table` and `plain` draw, `screen` holds the terminal. Messages go to stderr, with at
+most one note: that some owners are hidden.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pync.ports.waiting import Output
 
     class Console(Protocol):
-        """The streams of a run, as the console has them."""
+        """The part of the console that this mode uses."""
 
         def print(self, text: str) -> None: ...
         def warn(self, text: str) -> None: ...
@@ -37,17 +37,17 @@ def run_ports(
     wake: int = -1,
     heard: Callable[[], object] | None = None,
 ) -> int:
-    """Show the ports; 1 when certain ones were asked for and none of them is bound.
+    """Show the ports. Returns the exit code: 1 if the operands name ports and none of them is bound.
 
     Args:
         asked: the port numbers and service names of the operands; the paths of -U are in `plan.operands.words`.
-        plan: what the user typed.
-        console: where to show them.
-        wake: a descriptor that becomes readable when a signal has arrived, -1: none (`pync.net.wake`).
-        heard: what is done then; None: forget it.
+        plan: what the run needs.
+        console: the streams to write to.
+        wake: a descriptor that becomes readable when a signal has arrived; -1: none (`pync.net.wake`).
+        heard: called then; None: the signal is ignored.
 
     Raises:
-        Fault: a name is no service, the system tells nothing, or the output takes no more.
+        Fault: a name is no service, the system does not list its sockets, or the output fails.
     """
     what = collect.wanted(asked, plan)
     if plan.view.watch is not None:
@@ -84,7 +84,7 @@ def _width(console: Console) -> int:
 
 
 def hidden(snapshot: Snapshot) -> str:
-    """The note that some owners are missing, and what would help."""
+    """The note that some owners are hidden, and how to see them."""
     count = sum(row.hidden for row in snapshot.ports)
     ports = "1 port" if count == 1 else f"{count} ports"
     if hasattr(os, "geteuid") and os.geteuid() == 0:

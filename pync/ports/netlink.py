@@ -1,8 +1,8 @@
 """Every socket of this machine from Linux's sock_diag(7): states, queues with their limits, V6ONLY.
 
-/proc/net/tcp knows neither the limit of a listener's queue nor V6ONLY, and takes three times as long to
-read. No rights are needed. Who owns a socket is not told here, only its inode. Of tens of thousands of
-connections only those are decoded that belong to a port in question.
+/proc/net/tcp has neither the limit of a listener's queue nor V6ONLY, and takes three times as long to read.
+sock_diag needs no privileges. It gives the inode of a socket; `owners` finds the processes. Of tens of thousands
+of connections, only those of a wanted port are decoded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ UNIX_TYPES = {
     socket.SOCK_SEQPACKET: records.UNIX_SEQPACKET,
 }
 
-#: net/tcp_states.h. A TCP socket that is bound and nothing else is told as CLOSE, since Linux 6.8.
+#: net/tcp_states.h. Since Linux 6.8, a TCP socket that is only bound is reported as CLOSE.
 STATES = {
     1: records.ESTABLISHED,
     2: records.OTHER,  # SYN_SENT
@@ -70,10 +70,10 @@ INET_PROTOCOLS = {records.TCP: socket.IPPROTO_TCP, records.UDP: socket.IPPROTO_U
 def sockets(protocols: tuple[str, ...], ports: Collection[int] | None = None) -> list[Socket]:
     """All sockets of these protocols with one of these local ports, in this process's network namespace.
 
-    None for `ports` stands for those that are bound: connections from other ports are left out then.
+    None for `ports` means the bound ports; connections from other ports are then left out.
 
     Raises:
-        OSError: the system is not Linux, or does not let us ask (a sandbox, a kernel without the module).
+        OSError: the system is not Linux, or refuses (a sandbox, a kernel without the module).
     """
     if not sys.platform.startswith("linux"):
         raise OSError("sock_diag is Linux's")
@@ -131,7 +131,7 @@ def _interface(index: bytes) -> str:
     number = int.from_bytes(index, sys.byteorder)
     try:
         return f"%{socket.if_indextoname(number)}"
-    except OSError:  # it has been removed
+    except OSError:  # the interface has been removed
         return f"%{number}"
 
 
@@ -145,7 +145,7 @@ def _unix() -> Iterator[Socket]:
 
 
 def _unix_socket(protocol: str, state: int, inode: int, attributes: dict[int, bytes]) -> Socket:
-    # A datagram socket that somebody has connected to is told as ESTABLISHED; it is bound all the same.
+    # A datagram socket with a connected peer is reported as ESTABLISHED, but it is bound as well.
     name = records.BOUND if protocol == records.UNIX_DATAGRAM else STATES.get(state, records.OTHER)
     entry = Socket(protocol, path_text(attributes[UNIX_NAME]), 0, name, inode=inode)
     if name is records.LISTENING and UNIX_RQLEN in attributes:
@@ -157,7 +157,7 @@ def _unix_socket(protocol: str, state: int, inode: int, attributes: dict[int, by
 
 
 def path_text(name: bytes) -> str:
-    """The path as it is written, an abstract name with @ in front (unix(7))."""
+    """The path as text; an abstract name begins with @ (unix(7))."""
     if name.startswith(b"\0"):
         return "@" + os.fsdecode(name[1:])
     return os.fsdecode(name.rstrip(b"\0"))
@@ -175,7 +175,7 @@ def _attributes(message: bytes, start: int) -> dict[int, bytes]:
 
 
 def _dump(request: bytes) -> Iterator[bytes]:
-    """Ask for a table; each message of the answer without its header."""
+    """Send the request for a table, and yield each message of the answer without its header."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG) as link:
         size = HEADER.size + len(request)
         link.send(HEADER.pack(size, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST_DUMP, 1, 0) + request)
@@ -193,7 +193,7 @@ def _dump(request: bytes) -> Iterator[bytes]:
 
 
 def _check(body: bytes) -> None:
-    """Raise what the last message of an answer says: 0 or a negative errno (netlink(7))."""
+    """Raise the error in the last message of an answer: 0 or a negative errno (netlink(7))."""
     code = -int(struct.unpack_from("=i", body)[0]) if body else 0
     if code:
         raise OSError(code, os.strerror(code))

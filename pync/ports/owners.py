@@ -1,7 +1,7 @@
-"""Who holds a socket: processes by inode from /proc, their names and users from psutil.
+"""The owners of a socket: processes by inode from /proc, their names and users from psutil.
 
-psutil's own table of connections names one process of a socket that several have inherited, and no inode;
-so the descriptors are read here. What may not be read, or has gone meanwhile, is left out and no error.
+The descriptors are read here, because psutil's table of connections has no inodes and names only one process of a
+socket that several have inherited. A process that we may not read, or that has ended, is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def processes(inodes: set[int]) -> dict[int, list[int]]:
-    """The processes that hold each of these sockets, as far as we may see; Linux (proc(5), /proc/PID/fd)."""
+    """Inode → the processes that hold the socket, as far as we may read them; Linux (proc(5), /proc/PID/fd)."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, list[int]] = {}
     if not wanted:
@@ -36,7 +36,7 @@ def _pids() -> list[int]:
 
 
 def _links(pid: int) -> Iterator[str]:
-    """What the descriptors of a process point to; nothing where we may not look."""
+    """The targets of the descriptors of a process; none if we may not read them."""
     try:
         directory = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -45,7 +45,7 @@ def _links(pid: int) -> Iterator[str]:
         for name in os.listdir(directory):
             try:
                 yield os.readlink(name, dir_fd=directory)
-            except OSError:  # closed since
+            except OSError:  # closed meanwhile
                 continue
     except OSError:  # the process has ended
         return
@@ -54,7 +54,7 @@ def _links(pid: int) -> Iterator[str]:
 
 
 def identify(pids: Iterable[int]) -> dict[int, Owner]:
-    """Program and user of each process; of one that has ended only the number is left."""
+    """Process → its program and user, which are None if it has ended."""
     return {pid: _identify(pid) for pid in set(pids)}
 
 
@@ -73,7 +73,7 @@ def _identify(pid: int) -> Owner:
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, or the number where there is none."""
+    """The name of a user, or the number if the user has no name."""
     try:
         import pwd
 

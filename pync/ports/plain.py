@@ -1,7 +1,7 @@
 """The rows for programs: tab-separated lines under a header, or a JSON document with a stable schema.
 
-Pure: a snapshot in, a text out. In the lines every foreign text is made harmless, and `-` stands for what
-is not known or does not exist; in JSON it is the text itself, with null there. The schema is DOCUMENT.
+A snapshot goes in, a text comes out. In the lines, foreign text is made harmless, and `-` stands for an unknown or
+missing value. JSON has the text itself, and null for such a value. DOCUMENT is the schema.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 NOTHING = "-"
 
-#: Every key of the document and what it holds; keys are only ever added.
+#: Every key of the document and its meaning. Keys may be added, but never change.
 DOCUMENT = {
     "ports": "a list with an object for each bound port",
     "ports[].protocol": "tcp, udp, unix, unix-dgram or unix-seqpacket",
     "ports[].address": "the local address, numeric, with %interface where it is bound to one; a unix socket's path",
     "ports[].port": "the number; null for a unix-domain socket",
-    "ports[].bound": "false where nobody listens any more and only connections are left",
-    "ports[].dual_stack": "whether the IPv6 socket takes IPv4 too; null where the system does not tell",
+    "ports[].bound": "false if no socket listens any more and only connections are left",
+    "ports[].dual_stack": "whether the IPv6 socket takes IPv4 too; null if the system does not tell",
     "ports[].service": "the name of the port, or null",
-    "ports[].owners": "a list with an object for each process that holds the socket; empty where none can be seen",
+    "ports[].owners": "a list with an object for each process that holds the socket; empty if none can be seen",
     "ports[].owners[].pid": "the number of the process",
-    "ports[].owners[].program": "its name; null where it could not be read",
-    "ports[].owners[].user": "its user; null where it could not be read",
+    "ports[].owners[].program": "its name; null if it could not be read",
+    "ports[].owners[].user": "its user; null if it could not be read",
     "ports[].connections": "the number of connections in each state: established, syn_recv, close_wait, fin_wait, "
     "time_wait and other; an empty object for a protocol without connections",
-    "ports[].queue": "a listener's queue, or null where there is none or the system does not tell",
+    "ports[].queue": "a listener's queue; null if there is none or the system does not tell",
     "ports[].queue.length": "connections that wait to be accepted",
     "ports[].queue.limit": "how many may wait",
     "ports[].peers": "only with -v: a list with an object for each connection",
     "ports[].peers[].address": "the address of the other end",
     "ports[].peers[].port": "its port",
     "ports[].peers[].state": "the state of the connection, one of the names above",
-    "partial": "true when the owner of some port here could not be seen",
+    "partial": "true if the owner of some port could not be seen",
 }
 
 
@@ -78,7 +78,7 @@ HEADER = (
 
 
 def lines(snapshot: Snapshot, peers: bool) -> str:
-    """A header and a line for each row; with `peers` a last column names them, separated by commas."""
+    """A header and a line for each row. With `peers`, a last column names the peers, separated by commas."""
     table = [[*HEADER, "peers"] if peers else HEADER]
     table += [_fields(row, peers) for row in snapshot.ports]
     return "".join("\t".join(fields) + "\n" for fields in table)
@@ -105,7 +105,7 @@ def _fields(row: Port, peers: bool) -> list[str]:
 
 
 def field(value: object) -> str:
-    """A value as it stands in a line."""
+    """A value as text for a line."""
     return NOTHING if value is None or value == "" else harmless(str(value))
 
 

@@ -1,7 +1,7 @@
 """Every socket of this machine from psutil: for systems other than Linux, and where sock_diag is refused.
 
-Queues are not told then, nor whether an IPv6 socket takes IPv4 too. On some systems only root may see
-the sockets of others: what is left out there is counted nowhere. Nothing is filtered here.
+psutil knows neither queues nor whether an IPv6 socket takes IPv4 too. On some systems only root may see the
+sockets of other users; these are then missing. `collect` filters the result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-#: psutil's names of states; what is missing here is OTHER. A socket without a state is bound, or has a peer.
+#: psutil's names of states; all others are OTHER. A socket without a state is bound, or has a peer.
 STATES = {
     "ESTABLISHED": records.ESTABLISHED,
     "SYN_RECV": records.SYN_RECV,
@@ -38,10 +38,10 @@ MAPPED = "::ffff:"
 
 
 def sockets(protocols: tuple[str, ...]) -> list[Socket]:
-    """All sockets of these protocols that psutil is shown.
+    """All sockets of these protocols that psutil can see.
 
     Raises:
-        Fault: the system tells nothing at all.
+        Fault: the system does not list any sockets.
     """
     import psutil
 
@@ -56,7 +56,7 @@ def sockets(protocols: tuple[str, ...]) -> list[Socket]:
 
 
 def _own(kind: str) -> Iterable[Any]:
-    """The sockets of the processes that we may look into; macOS asks for root for all others."""
+    """The sockets of the processes that we may read; macOS shows the others to root only."""
     import psutil
 
     for process in psutil.process_iter():
@@ -69,7 +69,7 @@ def _own(kind: str) -> Iterable[Any]:
 
 
 def merged(connections: Iterable[Any], protocols: tuple[str, ...]) -> list[Socket]:
-    """One entry for each socket, although psutil names it once for each process that has inherited it."""
+    """One entry for each socket, because psutil lists a socket once for each process that has inherited it."""
     found: dict[tuple[Any, ...], Socket] = {}
     for _, _, type_, local, remote, status, pid in connections:
         entry = _entry(type_, local, remote, status)
@@ -83,7 +83,7 @@ def merged(connections: Iterable[Any], protocols: tuple[str, ...]) -> list[Socke
 
 
 def _entry(type_: int, local: Any, remote: Any, status: str) -> Socket | None:
-    """What psutil tells of a socket; None for one that has no name."""
+    """The record of a socket; None for a socket without an address."""
     if not local:
         return None
     if isinstance(local, str):

@@ -1,7 +1,7 @@
-"""What is known of a socket, of its owner and of a port: plain records without behaviour.
+"""Plain records of a socket, its owner and a port.
 
-Whoever reads the system fills in `Socket`; `collect` makes `Port` of them; the views read `Port`.
-Here belongs also how a foreign text is made harmless, since every view needs that.
+`netlink` and `portable` fill in `Socket`, `collect` makes `Port` records of them, and the views read `Port`.
+`harmless`, which every view needs for foreign text, stands here too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: What a socket is doing: taking connections, merely holding its port, or one of the states of a connection.
+#: The state of a socket: accepting connections, only holding its port, or one of the states of a connection.
 LISTENING, BOUND = HELD = ("listening", "bound")
 ESTABLISHED, SYN_RECV, CLOSE_WAIT, FIN_WAIT, TIME_WAIT, OTHER = STATES = (
     "established",
@@ -23,17 +23,20 @@ ESTABLISHED, SYN_RECV, CLOSE_WAIT, FIN_WAIT, TIME_WAIT, OTHER = STATES = (
 
 TCP, UDP = "tcp", "udp"
 UNIX_STREAM, UNIX_DATAGRAM, UNIX_SEQPACKET = UNIX = ("unix", "unix-dgram", "unix-seqpacket")
-#: The protocols that have no connections to count.
+#: The protocols without connections.
 DATAGRAMS = (UDP, UNIX_DATAGRAM)
 
 
 class Socket:
-    """One socket as the system tells of it.
+    """One socket as the system describes it.
 
-    `address` is numeric, with `%interface` behind it where the socket is bound to one; a unix-domain
-    socket has its path there and port 0. `inode` identifies it on Linux (0: it has none, or another
-    system); elsewhere `pids` are filled in at once. `dual_stack` is None where the system does not
-    tell; `queue` is (waiting, limit) of a listener, or None.
+    Attributes:
+        address: numeric, with `%interface` behind it if the socket is bound to one; the path of a unix-domain
+            socket, which has port 0.
+        inode: identifies the socket on Linux; 0 if it has none, and on other systems.
+        pids: the processes that hold it, filled in at once on systems without inodes.
+        dual_stack: whether an IPv6 socket takes IPv4 too; None if unknown.
+        queue: (waiting, limit) of a listener, or None.
     """
 
     __slots__ = ("address", "dual_stack", "inode", "peer", "pids", "port", "protocol", "queue", "state", "uid")
@@ -65,7 +68,7 @@ class Socket:
 
 
 class Owner:
-    """A process that holds the socket; None for what could not be learnt, such as when it has just ended."""
+    """A process that holds a socket. Its program and user are None if unknown, for example if it has just ended."""
 
     __slots__ = ("pid", "program", "user")
 
@@ -76,7 +79,7 @@ class Owner:
 
 
 class Peer:
-    """The other end of a connection, and the connection's state."""
+    """The other end of a connection, and the state of the connection."""
 
     __slots__ = ("address", "port", "state")
 
@@ -89,9 +92,13 @@ class Peer:
 class Port:
     """A row: a protocol, an address and a port with all sockets there.
 
-    `port` is None for a unix-domain socket, whose `address` is its path. `bound` is False where only
-    connections are left. `connections` has all STATES, or nothing for a protocol without connections.
-    `queue` adds up the sockets that share the port. `hidden`: some owner could not be seen.
+    Attributes:
+        address: numeric; the path of a unix-domain socket.
+        port: None for a unix-domain socket.
+        bound: False if only connections are left.
+        connections: the number in each of STATES; empty for a protocol without connections.
+        queue: the sum over the sockets that share the port.
+        hidden: whether some owner is hidden from us.
     """
 
     __slots__ = (
@@ -114,17 +121,17 @@ class Port:
 
     @property
     def key(self) -> tuple[str, str, int | None]:
-        """What makes it the same row at the next look."""
+        """Identifies the row from one snapshot to the next."""
         return self.protocol, self.address, self.port
 
 
 def harmless(text: str) -> str:
-    """Without control characters: a program may call itself what it likes (CWE-150)."""
+    """The text with its control characters replaced, because a program may give itself any name (CWE-150)."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in valid(text))
 
 
 def valid(text: str) -> str:
-    """Bytes of a path that are no UTF-8 as `\\xff`: a strict reader takes no lone surrogate."""
+    """The text with non-UTF-8 bytes as `\\xff`, because strict readers of JSON refuse lone surrogates."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

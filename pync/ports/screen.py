@@ -1,7 +1,7 @@
-"""The terminal while a page is shown in place: other screen, single keys, and everything back afterwards.
+"""The terminal while a page is shown in place: alternate screen, single keys, and everything restored afterwards.
 
-Whatever ends the show, `with` restores the terminal; so do Ctrl-Z and Ctrl-\\, which are keys here and
-are sent on as signals once it is restored. What is drawn, and when, is not decided here.
+`with` restores the terminal in every case. Ctrl-Z and Ctrl-\\ arrive as keys; they restore the terminal first and
+are then sent on as signals. `watch` decides what is drawn, and when.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-#: The other screen (xterm's 1049), no line wrap, no cursor; home and empty.
+#: Alternate screen (xterm's 1049), no line wrap, no cursor; cursor home, screen cleared.
 ENTER = "\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[H\x1b[2J"
 LEAVE = "\x1b[?25h\x1b[?7h\x1b[?1049l"
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-#: A terminal that is stopped (Ctrl-S) may not keep us from leaving for longer than this.
+#: Seconds that a stopped terminal (Ctrl-S) may delay our exit.
 LAST_WORDS = 1.0
-#: _POSIX_VDISABLE: no key stands for this (0 on Linux, 0xff on macOS and the BSDs).
+#: _POSIX_VDISABLE switches a special key off (0 on Linux, 0xff on macOS and the BSDs).
 DISABLED = b"\0" if sys.platform.startswith("linux") else b"\xff"
 USUAL_SIZE = (80, 24)
 
 
 def size(fd: int) -> tuple[int, int]:
-    """Columns and lines of a terminal; those of old where it does not know."""
+    """Columns and lines of a terminal; 80 and 24 if it does not say."""
     try:
         columns, lines = os.get_terminal_size(fd)
     except OSError:
@@ -38,12 +38,12 @@ def size(fd: int) -> tuple[int, int]:
 
 
 def open_screen(fd: int) -> Screen | None:
-    """The terminal behind an output; None where nothing can be shown in place.
+    """The terminal behind an output; None if a page cannot be shown in place.
 
-    That is: no terminal, one without cursor movement, or one that another job has at the moment.
+    That is so if the output is no terminal, cannot move its cursor, or belongs to another job at the moment.
     """
     try:
-        import termios  # noqa: F401  # there is none on Windows
+        import termios  # noqa: F401  # missing on Windows
 
         shown = os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb" and os.tcgetpgrp(fd) == os.getpgrp()
     except (ImportError, OSError):
@@ -60,7 +60,7 @@ def open_screen(fd: int) -> Screen | None:
 
 
 class Screen:
-    """A terminal of our own open file, so that O_NONBLOCK is nobody else's; `with` enters and leaves."""
+    """A terminal, opened anew so that O_NONBLOCK does not affect other programs; `with` enters and leaves."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -71,7 +71,7 @@ class Screen:
         """Take the terminal.
 
         Raises:
-            EOFError: it has gone.
+            EOFError: the terminal has gone.
         """
         import termios
 
@@ -89,7 +89,7 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:  # a second Ctrl-C must not come between the steps back; one that is here already is raised here
+        try:  # a second Ctrl-C must not interrupt the restoring; one that has come already is raised here
             signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         finally:
             self._leave()
@@ -118,12 +118,12 @@ class Screen:
         return size(self.fd)
 
     def draw(self, page: list[str]) -> None:
-        """Show these lines, which must fit, in place of the last ones.
+        """Show these lines, which must fit, in place of the previous ones.
 
         Raises:
             EOFError: the terminal has gone.
         """
-        # Cleared before it is written: behind a line of full width the cursor stands on its last letter.
+        # Clear each line before writing it, because after a line of full width the cursor is on its last letter.
         *upper, last = page
         text = "".join(f"{CLEAR_LINE}{line}\r\n" for line in upper) + CLEAR_BELOW + last
         try:
@@ -132,7 +132,7 @@ class Screen:
             raise EOFError from None
 
     def keys(self) -> bytes:
-        """What has been typed. Keys that stand for a signal have had their effect already.
+        """The keys typed since the last call. Those for a signal have had their effect already.
 
         Raises:
             EOFError: the terminal has gone.
@@ -152,7 +152,7 @@ class Screen:
         return typed
 
     def _signals(self) -> dict[bytes, signal.Signals]:
-        """The keys that the user has for these signals."""
+        """The keys that the user has set for these signals."""
         import termios
 
         control = self._settings[6]
@@ -161,7 +161,7 @@ class Screen:
         return keys
 
     def _aside(self, number: signal.Signals) -> None:
-        """Send our job a signal as the terminal would, with the terminal restored meanwhile."""
+        """Restore the terminal, send our job the signal as the terminal would, and take the terminal again."""
         self._leave()
         os.kill(0, number)
         self._enter()
@@ -179,7 +179,7 @@ class Screen:
 
 
 def _single_keys(settings: list[Any]) -> list[Any]:
-    """Keys come one by one and unseen; Ctrl-C stays a signal (termios(3))."""
+    """The settings with keys that arrive one by one and without echo; Ctrl-C stays a signal (termios(3))."""
     import termios
 
     changed = list(settings)

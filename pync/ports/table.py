@@ -1,7 +1,7 @@
-"""The rows for people: a table that fits the terminal, drawn by rich; what has changed is marked.
+"""The rows for people: a table that fits the terminal, drawn by rich, with changes marked.
 
-Pure: rows and a width in, a text with the terminal's colours out. Nothing is cut off: what is too long is
-folded, and where even that will not do the least important columns are left out.
+Rows and a width go in, a text with colours comes out. Long values are folded and never cut off. If the table is
+still too wide, the least important columns are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from pync.ports.records import Peer, Port
 
-#: More owners of one socket than this are only counted: a server may have hundreds of workers.
+#: At most this many owners of a socket are named and the others counted, because a server may have hundreds of workers.
 MOST_OWNERS = 8
-#: The port alone; below this nothing is drawn that could be read.
+#: The width of the port alone; a narrower table would not be readable.
 NARROWEST = 5
-#: A sign and a space.
+#: The width of a mark and a space.
 MARK_WIDTH = 2
 
 NEW, GONE, CHANGED = "+", "-", "*"
@@ -30,7 +30,7 @@ STYLES = {NEW: "bold green", GONE: "dim red", CHANGED: "", "": ""}
 
 
 class Column:
-    """`least` is the width below which it is not folded (None: never folded); the lowest `rank` goes first."""
+    """A column. It is folded down to `least` (None: never folded); the lowest `rank` is left out first."""
 
     __slots__ = ("header", "least", "name", "rank", "right", "text")
 
@@ -86,7 +86,7 @@ COLUMNS = (
 
 
 class Line:
-    """What stands in the table: cells by column, a mark in front, and which columns have changed."""
+    """A line of the table: cells by column, a mark in front, and the columns that have changed."""
 
     __slots__ = ("cells", "changed", "mark")
 
@@ -101,12 +101,12 @@ def _cells(row: Port) -> dict[str, str]:
 
 
 def _peer_cells(peer: Peer) -> dict[str, str]:
-    """A peer in the columns of its port, its state where the owner stands."""
+    """A peer in the columns of its port, with its state in the column of the owner."""
     return {"address": f"< {field(peer.address)}", "port": str(peer.port), "owner": peer.state}
 
 
 def unmarked(rows: Iterable[Port]) -> list[Line]:
-    """The lines of a first look: each row, and its peers below it."""
+    """The lines of a first snapshot: each row, with its peers below it."""
     return [line for row in rows for line in _with_peers(row, Line(_cells(row)))]
 
 
@@ -115,7 +115,7 @@ def _with_peers(row: Port, line: Line) -> list[Line]:
 
 
 def marked(rows: Iterable[Port], before: Iterable[Port]) -> list[Line]:
-    """The lines with what has changed since `before`; rows that are gone stand at the end, once."""
+    """The lines with all changes since `before` marked; rows that have gone stand at the end, once."""
     old = {row.key: _cells(row) for row in before}
     lines: list[Line] = []
     for row in rows:
@@ -131,7 +131,7 @@ def _compared(cells: dict[str, str], before: dict[str, str] | None) -> Line:
 
 
 def render(lines: Sequence[Line], width: int, marks: bool = False) -> str:
-    """The table; no line of it is wider than `width` (at least NARROWEST). With `marks` they stand in front."""
+    """The table; no line is wider than `width` (at least NARROWEST). With `marks`, the marks stand in front."""
     import io
 
     from rich.console import Console
@@ -145,7 +145,7 @@ def render(lines: Sequence[Line], width: int, marks: bool = False) -> str:
 
 
 def fit(lines: Sequence[Line], width: int) -> list[tuple[Column, int]]:
-    """The columns that `width` has room for, a space between, and how wide each may be."""
+    """The columns that fit into `width` with a space between them, each with its width."""
     from rich.cells import cell_len
 
     def natural(column: Column) -> int:
@@ -168,7 +168,7 @@ def _needed(columns: Sequence[Column], widths: dict[str, int]) -> int:
 
 
 def _shrink(columns: Sequence[Column], widths: dict[str, int], width: int) -> None:
-    """Take from the widest of those that may be folded, until it fits or none can give more."""
+    """Narrow the widest foldable column, again and again, until all fit or none can be narrowed."""
     while (excess := _needed(columns, widths) - width) > 0:
         givers = [column for column in columns if column.least is not None and widths[column.name] > column.least]
         if not givers:

@@ -1,7 +1,7 @@
-"""Waiting for a moment, a key or the end of the reader, and writing to whoever may be slow.
+"""Waiting for a time, a key or the end of the reader, and writing to a reader that may be slow.
 
-Signals end every wait: `wake` is a descriptor that becomes readable with each, because a signal just
-before poll(2) would be noticed only after it. Nothing here knows what is shown.
+Every wait ends at a signal. `wake` is a descriptor that becomes readable with each signal, because poll(2) alone
+would miss a signal that arrives just before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Output(Protocol):
-        """Where snapshots go, as net.endpoint has it."""
+        """The output for the snapshots, as in net.endpoint."""
 
         kind: str
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
 
-#: How long one wait lasts at most: a window that changed its size is noticed that soon.
+#: The longest single wait in seconds; a window that has changed its size is noticed that soon.
 TICK = 0.5
 
 
 def ready(reads: Iterable[int], writes: Iterable[int], seconds: float) -> set[int]:
-    """Which of these descriptors are ready, after so many seconds at most; -1 stands for none."""
+    """The descriptors that are ready, after at most `seconds`; -1 among the given ones is ignored."""
     with getattr(selectors, "PollSelector", selectors.SelectSelector)() as selector:
         for fds, event in ((reads, selectors.EVENT_READ), (writes, selectors.EVENT_WRITE)):
             for fd in fds:
@@ -43,7 +43,7 @@ def ready(reads: Iterable[int], writes: Iterable[int], seconds: float) -> set[in
 
 
 class Alarm:
-    """Rings every `period` seconds, counted from when it was set."""
+    """Rings every `period` seconds, counted from its creation."""
 
     def __init__(self, period: float, wake: int = -1, heard: Callable[[], object] | None = None) -> None:
         self.period = period
@@ -59,14 +59,14 @@ class Alarm:
         return time.monotonic() >= self._due
 
     def wait(self, fd: int) -> bool:
-        """Wait until it rings, `fd` is readable, or a moment (TICK) has passed: whether `fd` is."""
+        """Wait until the alarm rings, `fd` is readable, or TICK has passed; returns whether `fd` is readable."""
         found = ready((fd, self._wake), (), min(TICK, self._due - time.monotonic()))
         if self._wake in found:
             self._heard()
         return fd in found
 
     def _forget(self) -> None:
-        """The handlers of the signals that came have run: they did not end us."""
+        """Empty `wake`: the handlers of its signals have run and did not end us."""
         try:
             os.read(self._wake, 4096)
         except BlockingIOError:
@@ -74,10 +74,10 @@ class Alarm:
 
 
 def write(output: Output, text: str) -> bool:
-    """Write all of it; False when the reader has gone.
+    """Write the whole text; False if the reader has gone.
 
     Raises:
-        Fault: the output takes no more.
+        Fault: the output fails.
     """
     rest = memoryview(text.encode(errors="replace"))
     try:

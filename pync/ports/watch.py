@@ -1,7 +1,7 @@
-"""`--watch`: look again and again, in place on a terminal, one below the other anywhere else.
+"""`--watch`: snapshot after snapshot, in place on a terminal, one below the other elsewhere.
 
-Never faster than once a second: each look reads all of /proc. How a terminal is held and how rows are drawn is
-next door; here is when to look, what a page holds, and what ends it.
+At most one snapshot a second is taken, because each reads all of /proc. Here is decided when to take one, what a
+page holds, and what ends the watch; `screen` holds the terminal and `table` draws the rows.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pync.ports.screen import Screen
     from pync.ports.waiting import Output
 
-#: Seconds between two looks; whoever asks for less gets this.
+#: The shortest time between two snapshots, in seconds.
 SHORTEST = 1.0
-#: What the reader of a pipe leaves behind becomes noticeable only there: files are always readable.
+#: Only a pipe shows that its reader has left, because poll(2) reports a file as always ready.
 PIPE = "pipe"
 MORE = "more below: make the window taller, or name the ports to see"
 
@@ -30,7 +30,7 @@ MORE = "more below: make the window taller, or name the ports to see"
 def append(
     alarm: Alarm, look: Callable[[], Snapshot], text: Callable[[Snapshot], str], output: Output, between: str
 ) -> int:
-    """Write a snapshot every time the alarm rings, `between` them this text; until the reader leaves."""
+    """Write a snapshot every time the alarm rings, with the text `between` two of them, until the reader leaves."""
     gone = output.fd if output.kind == PIPE else -1
     first = True
     while True:
@@ -44,7 +44,7 @@ def append(
 
 
 def in_place(alarm: Alarm, look: Callable[[], Snapshot], note: Callable[[Snapshot], str], screen: Screen) -> int:
-    """Show a page that is refreshed every time the alarm rings; until q is typed or the terminal goes."""
+    """Show a page and refresh it every time the alarm rings, until q is typed or the terminal goes."""
     before: Snapshot | None = None
     try:
         with screen:
@@ -66,7 +66,7 @@ def title(period: float, rows: int) -> str:
 
 
 def _show(alarm: Alarm, screen: Screen, head: str, lines: Sequence[table.Line], footer: str) -> bool:
-    """Show a page until the alarm rings, anew when the window's size changes; False when q is typed."""
+    """Show a page until the alarm rings, again if the window changes its size; False if q is typed."""
     shown = None
     while not alarm.rings or shown is None:
         size = screen.size()
@@ -81,7 +81,7 @@ def _show(alarm: Alarm, screen: Screen, head: str, lines: Sequence[table.Line], 
 
 
 def page(head: str, lines: Sequence[table.Line], footer: str, width: int, height: int) -> list[str]:
-    """What a window of this size has room for: never more lines than it has, none of them wider."""
+    """The lines of the page that fit a window of this size."""
     room = height - 1 - bool(footer)
     drawn = table.render(lines[: max(room, 0)], width, marks=True).splitlines()
     if len(drawn) > room or len(lines) > room:

@@ -1,7 +1,7 @@
 """Processes that we start: each in a session of its own, each ended and reaped, none outliving us.
 
-A `Child` is known to its `Children` before a signal can be noticed, and `Children.close` leaves nobody
-behind. Who is connected with a child, and when it is to end, is decided elsewhere.
+`Children` registers a `Child` before a signal can be handled, so that `Children.close` ends all of them.
+The handlers connect a child with a client and decide when it ends.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 #: Seconds from SIGTERM to SIGKILL.
 GRACE = 2.0
-#: Seconds that a killed process may take to be gone: one that hangs in the kernel is not waited for.
+#: Seconds to wait for killed processes. They are limited, because a process may hang in the kernel.
 KILLED = 1.0
 #: Seconds between two looks while `close` waits.
 LOOK = 0.02
-#: The signals whose handlers end us.
-#: What Python ignores, and a program must not (signal(7)); and what our parent may have had ignored.
+#: Signals that Python ignores but a program must not (signal(7)), and SIGCHLD, which our parent may have ignored.
 DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
-#: The status of a child that somebody else has reaped.
+#: The status of a child that has been reaped elsewhere in this process.
 UNKNOWN = 255
 OPEN_DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 
 
 class Child:
-    """A running program, and the leader of its process group.
+    """A running program, which leads its process group.
 
-    `fd` is readable when it has exited (pidfd_open(2)); -1 where the system has nothing of the kind.
-    `status` is its exit status, negative for a signal, or None while it runs.
+    Attributes:
+        fd: becomes readable when the program has exited (pidfd_open(2)); -1 on systems without it.
+        status: the exit status, negative for a signal; None while the program runs.
     """
 
     __slots__ = ("_gone", "_told", "fd", "pid", "status")
@@ -50,14 +50,14 @@ class Child:
         self._gone = False
 
     def exited(self) -> bool:
-        """Whether it has; then it is reaped, and what is left of its group has been told to end."""
+        """Whether the program has exited. Then it is reaped, and the rest of its group is asked to end."""
         if self.status is not None:
             return True
         try:
             if hasattr(os, "waitid"):  # macOS before Python 3.13 lacks it
                 if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                     return False
-                self.terminate()  # before it is reaped: until then its number is nobody else's
+                self.terminate()  # before reaping, because after it the number may belong to another process
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if not pid:
                 return False
@@ -71,22 +71,22 @@ class Child:
         return True
 
     def over(self) -> bool:
-        """Whether it has exited and nobody is left of its group, or nobody that we may signal."""
+        """Whether the program has exited and its group has no member left that we may signal."""
         return self.exited() and not self._signal(0)
 
     def terminate(self) -> None:
-        """Ask the whole group to end, once."""
+        """Ask the whole group to end (SIGTERM), once."""
         if not self._told:
             self._told = True
             self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)  # one that is stopped would not hear of it
+            self._signal(signal.SIGCONT)  # a stopped process handles SIGTERM only once it continues
 
     def kill(self) -> None:
-        """End the whole group."""
+        """Kill the whole group (SIGKILL)."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> bool:
-        """Whether anybody was there to get it. A group keeps its number for as long as it has a member."""
+        """Signal the group; returns whether it has a member. Until then no other group can get its number."""
         if self._gone:
             return False
         try:
@@ -98,7 +98,7 @@ class Child:
 
 
 class Children:
-    """All programs that run, and what each of them is started with.
+    """All running programs, and the settings with which each is started.
 
     `limit` is the RLIMIT_NOFILE that we were started with, if ours has been raised since (getrlimit(2)).
     """
@@ -106,18 +106,18 @@ class Children:
     def __init__(self, limit: tuple[int, int] | None = None) -> None:
         self._known: dict[Child, None] = {}
         self._environment = dict(os.environ)
-        # Everything that Python opens is close-on-exec; what our own parent left open may not be.
+        # Python opens all descriptors close-on-exec, but those inherited from our parent may lack the flag.
         self._inherited = list(_inheritable())
         self._limit = limit or _descriptor_limit()
         self._restore_sigchld = _heed_sigchld()
 
     def spawn(self, program: Program, stdin: int, stdout: int, environment: dict[str, str]) -> Child:
-        """Start it with these two descriptors and our stderr; no other is open in it.
+        """Start the program with these two descriptors and our stderr; all others are closed in it.
 
         Raises:
-            OSError: it cannot be started; nothing is left behind.
+            OSError: the program cannot be started; nothing is left behind.
         """
-        # A signal between the start and the next step would leave a process that nobody knows of.
+        # A signal between the start and the registration would leave an unknown process behind.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         try:
             child = Child(self._start(program, stdin, stdout, {**self._environment, **environment}))
@@ -127,13 +127,13 @@ class Children:
         return child
 
     def _start(self, program: Program, stdin: int, stdout: int, environment: dict[str, str]) -> int:
-        """Start it with the limit that it shall have; its number."""
+        """Start the program with its limit of descriptors; returns its process number."""
         closed = [(os.POSIX_SPAWN_CLOSE, fd) for fd in self._inherited]
         actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1), *closed]
         ours, (soft, hard) = _descriptor_limit(), self._limit
         if ours == self._limit:
             return _spawn(program, environment, actions)
-        # posix_spawn(3) gives its child the limit of the moment, and takes no descriptor beyond it.
+        # posix_spawn(3) gives the child our present limit, and refuses descriptors beyond that.
         _set_descriptor_limit((max(soft, 1 + max(stdin, stdout, *self._inherited)), hard))
         try:
             return _spawn(program, environment, actions)
@@ -141,46 +141,46 @@ class Children:
             _set_descriptor_limit(ours)
 
     def forget(self, child: Child) -> None:
-        """It is over."""
+        """Remove a child that is over."""
         self._known.pop(child, None)
 
     def close(self) -> None:
-        """End all that still run, at the same time, and wait until they are gone: GRACE + KILLED seconds at most."""
+        """End all running children at the same time, and wait until they are gone, at most GRACE + KILLED seconds."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         try:
             for child in self._known:
                 child.terminate()
-            self._wait(GRACE, self._somebody_left)
+            self._wait(GRACE, self._any_left)
             for child in self._known:
                 child.kill()
-            self._wait(KILLED, self._somebody_left)  # those that a child left behind take a moment to die too
+            self._wait(KILLED, self._any_left)  # processes that a child left behind take a moment to die, too
             self._known.clear()
             self._restore_sigchld()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def _wait(self, seconds: float, somebody: Callable[[], bool]) -> None:
+    def _wait(self, seconds: float, any_left: Callable[[], bool]) -> None:
         deadline = time.monotonic() + seconds
-        while somebody() and time.monotonic() < deadline:
+        while any_left() and time.monotonic() < deadline:
             time.sleep(LOOK)
 
-    def _somebody_runs(self) -> bool:
+    def _any_runs(self) -> bool:
         return bool([child for child in self._known if not child.exited()])
 
-    def _somebody_left(self) -> bool:
-        """Whether one runs, or somebody else of its group."""
+    def _any_left(self) -> bool:
+        """Whether a child runs, or another member of its group."""
         groups = {child.pid for child in list(self._known) if not child.over()}
-        if not groups or self._somebody_runs():
+        if not groups or self._any_runs():
             return bool(groups)
         living = _living_groups()
         return living is None or not living.isdisjoint(groups)
 
 
 def _spawn(program: Program, environment: dict[str, str], actions: list[Any]) -> int:
-    """A session of its own: no terminal to be stopped by, and a group that can be ended as one.
+    """Start the program in a session of its own, so that no terminal can stop it and its group can be ended as one.
 
-    posix_spawn and not subprocess: about as quick, no more to import, and it can empty the mask, which is
-    ours at this moment and would block SIGTERM in the program for ever.
+    posix_spawn is about as quick as subprocess, needs no import, and can empty the signal mask. That is necessary,
+    because the program would inherit our present mask and block SIGTERM for ever.
     """
     start: dict[str, Any] = {"file_actions": actions, "setsigmask": (), "setsigdef": DEFAULTED}
     try:
@@ -190,9 +190,9 @@ def _spawn(program: Program, environment: dict[str, str], actions: list[Any]) ->
 
 
 def _living_groups() -> set[int] | None:
-    """The groups with a member that is no zombie; None where /proc does not tell (proc(5)).
+    """The groups with a member that is no zombie; None on systems without such a /proc (proc(5)).
 
-    Orphans are reaped by process 1, which takes its time in some containers: they are not waited for.
+    Zombies do not count, because process 1 reaps orphans, and in some containers that takes long.
     """
     try:
         names = os.listdir("/proc")
@@ -203,7 +203,7 @@ def _living_groups() -> set[int] | None:
 
 
 def _group(pid: str) -> int:
-    """The process group; 0 of a zombie, and of one that is gone meanwhile."""
+    """The process group of a process; 0 if it is a zombie or has gone meanwhile."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             state, _, group = file.read().rpartition(b")")[2].split()[:3]
@@ -232,7 +232,7 @@ def _inheritable() -> Iterable[int]:
 def _is_inheritable(fd: int) -> bool:
     try:
         return os.get_inheritable(fd)
-    except OSError:  # the one the listing itself was read through
+    except OSError:  # the descriptor through which the listing was read
         return False
 
 
@@ -243,7 +243,7 @@ def _descriptor_limit() -> tuple[int, int]:
 
 
 def _set_descriptor_limit(limit: tuple[int, int]) -> None:
-    """A program gets the limit that we were started with: a large one is a trap for select(2) and for close loops."""
+    """Set our RLIMIT_NOFILE. Programs get the original one, because select(2) and close loops need a small limit."""
     import resource
 
     try:
@@ -253,11 +253,11 @@ def _set_descriptor_limit(limit: tuple[int, int]) -> None:
 
 
 def _heed_sigchld() -> Callable[[], object]:
-    """Where our parent had SIGCHLD ignored, there would be no status to collect (wait(2)); gives the way back."""
+    """Stop ignoring SIGCHLD, which would leave no status to collect (wait(2)); returns the undo function."""
     if signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
         return lambda: None
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    except ValueError:  # a library call in another thread
+    except ValueError:  # called through the library in another thread
         return lambda: None
     return lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)

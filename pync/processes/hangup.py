@@ -1,7 +1,7 @@
-"""Notices that the other end of a socket is gone while somebody else reads and writes it.
+"""Notices that the peer of a socket is gone while a child reads and writes that socket.
 
-Nothing is read: the bytes are a child's. An end of data is no hang-up (the client may still want the
-answer); a reset is, and a connection that is shut in both directions.
+The socket is only watched, because its bytes belong to the child. A reset is a hang-up, and so is a connection
+that is shut in both directions. An end of data is none, because the client may still want the answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ERROR = 8
 
 
 class Hangups:
-    """Watches sockets for errors and hang-ups, which poll(2) reports to who asks for no event at all.
+    """Watches sockets for errors and hang-ups, which poll(2) reports even if no event is requested.
 
-    All of them stand behind one descriptor: an epoll object is itself readable when it has news (epoll(7)).
+    One descriptor serves all of them, because an epoll object is itself readable when it has events (epoll(7)).
     """
 
     def __init__(self, loop: Reactor) -> None:
@@ -40,8 +40,8 @@ class Hangups:
             self._poll = select.poll()
 
     def watch(self, fd: int, callback: Callable[[bool], object]) -> None:
-        """Call once when the connection is over; with True, when it ended by an error."""
-        if self._poll is None:  # select(2) cannot tell: the child itself will notice
+        """Call back once when the connection is over; with True if it ended with an error."""
+        if self._poll is None:  # select(2) cannot report hang-ups; the child itself will notice
             return
         self._poll.register(fd, 0)
         self._callbacks[fd] = callback
@@ -49,12 +49,12 @@ class Hangups:
             self._later()
 
     def leave(self, fd: int) -> None:
-        """Not any more. To be called before it is closed: a child that has it too would keep it watched (epoll(7))."""
+        """Stop watching. Call this before close(2), because a child's copy would keep the socket watched (epoll(7))."""
         if self._callbacks.pop(fd, None) is not None:
             self._poll.unregister(fd)
 
     def close(self) -> None:
-        """Forget them all."""
+        """Stop watching all sockets."""
         self._callbacks.clear()
         if self._timer is not None:
             self._timer.cancel()

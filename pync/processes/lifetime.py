@@ -1,7 +1,6 @@
-"""One child on the loop: tells when it has exited, and sees to it that its group ends.
+"""One child on the loop: reports its exit, and ends its group.
 
-What a child is and how it is signalled is `processes.children`'s; what its end means for a connection, its
-client's.
+`processes.children` starts and signals children. A handler decides what the end of a child means for its connection.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ if TYPE_CHECKING:
     from pync.net.loop import Reactor, TimerHandle
     from pync.processes.children import Child, Children
 
-#: Seconds between two looks at what has no descriptor to wait for: a child without pidfd, the rest of a group.
+#: Seconds between two checks if there is no descriptor to wait for: a child without pidfd, the rest of a group.
 LOOK = 0.05
 
 
 class Lifetime:
-    """From the start of a child until nobody is left of its group. `on_exit` is called once, when it has exited."""
+    """Follows a child from its start until its group is gone. `on_exit` is called once, when the child has exited."""
 
     def __init__(self, loop: Reactor, children: Children, child: Child, on_exit: Callable[[], object]) -> None:
         self._loop = loop
@@ -37,7 +36,7 @@ class Lifetime:
 
     @property
     def code(self) -> int:
-        """The exit status as a shell tells it: 128 and more for a signal."""
+        """The exit code as a shell gives it: 128 plus the number of a signal."""
         status = self._child.status or 0
         return 128 - status if status < 0 else status
 
@@ -46,7 +45,7 @@ class Lifetime:
         return self._child.status is not None
 
     def end(self) -> None:
-        """SIGTERM for the group now, SIGKILL in a while."""
+        """Send SIGTERM to the group now, and SIGKILL after GRACE seconds."""
         if self._kill_at is None and not self.exited:
             self._child.terminate()
             self._kill_at = self._loop.time() + GRACE
@@ -54,7 +53,7 @@ class Lifetime:
                 self._timer = self._loop.call_at(self._kill_at, self._look)
 
     def disown(self) -> None:
-        """End it; nobody wants to hear of it any more."""
+        """End the group without calling `on_exit`."""
         self._on_exit = None
         self.end()
 
@@ -72,7 +71,7 @@ class Lifetime:
             on_exit()
 
     def _go_on(self, exited: bool) -> None:
-        """Until all of the group is gone, or was killed."""
+        """Check again later, until the whole group is gone or has been killed."""
         now = self._loop.time()
         if exited and self._child.over():
             self._children.forget(self._child)

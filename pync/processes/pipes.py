@@ -1,6 +1,6 @@
 """The pipes between us and a program: its standard input and output, and our ends of them.
 
-Its ends wait, as programs expect; ours never do. Nothing is read or written here.
+The ends of the program block, as programs expect; ours do not. Flows read and write them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pync.net.endpoint import PIPE, NothingEndpoint, PipeEndpoint
 
 
 class OwnPipe(PipeEndpoint):
-    """Our end of a pipe, closed once, whoever comes first."""
+    """Our end of a pipe. A second `close` does nothing."""
 
     def __init__(self, fd: int) -> None:
         os.set_blocking(fd, False)
         super().__init__(fd, PIPE)
-        self.ended = False  # nothing more is to come from whoever has the other end
+        self.ended = False  # the program has exited; holders of the other end are not waited for
         self._closed = False
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """What is there is still read when the program has exited; whoever holds its output is not waited for."""
+        """After the exit of the program, also report the end while another process still holds the other end."""
         count = super().read_into(buffer)
         return 0 if count is None and self.ended else count
 
@@ -32,12 +32,12 @@ class OwnPipe(PipeEndpoint):
 
 
 class ProgramPipes:
-    """`stdin` and `stdout` are what the program is given, `to_program` and `from_program` our ends.
+    """`stdin` and `stdout` are the ends of the program, `to_program` and `from_program` ours.
 
-    A `silent` input has nothing to say, from the start.
+    A `silent` input is at its end from the start.
 
     Raises:
-        OSError: there are no descriptors left; none is left open.
+        OSError: the process has too many descriptors open; the pipes made so far are closed again.
     """
 
     def __init__(self, *, silent: bool = False) -> None:
@@ -59,7 +59,7 @@ class ProgramPipes:
         self._theirs.append(self.stdin)
 
     def close_theirs(self) -> None:
-        """The program has them now: its end is seen only when nobody else holds them."""
+        """Close the ends that the program has inherited. While we hold them, we cannot see the end of its output."""
         while self._theirs:
             os.close(self._theirs.pop())
 
@@ -70,14 +70,14 @@ class ProgramPipes:
 
 
 class PacketPipes:
-    """The same for datagrams: every write of the program is a message, its input stays a stream of bytes.
+    """The pipes for datagrams: every write of the program is a message; its input is a stream of bytes.
 
-    A socket that kept boundaries on the way in as well would break `read` of the shell, which takes a byte
-    at a time and would lose the rest. Who writes one datagram only when the last one was `taken` gives
-    programs that read more the same boundaries.
+    The input keeps no boundaries, because `read` of the shell takes a byte at a time and would lose the rest of a
+    message. Programs that read more still see the boundaries if each datagram is written only once the last one
+    was `taken`.
 
     Raises:
-        OSError: there are no descriptors left; none is left open.
+        OSError: the process has too many descriptors open; the pipes made so far are closed again.
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class PacketPipes:
         return not any(unread)
 
     def close_theirs(self) -> None:
-        """The program has them now."""
+        """Close the ends that the program has inherited."""
         if self._stdin_open:
             self._stdin_open = False
             os.close(self.stdin)
@@ -115,7 +115,7 @@ class PacketPipes:
 
 
 def _message_pair() -> tuple[socket.socket, socket.socket]:
-    """Connected sockets that keep boundaries; SOCK_SEQPACKET tells of the end too, but not every system has it."""
+    """Connected sockets that keep boundaries. SOCK_SEQPACKET also reports the end, but not every system has it."""
     try:
         return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     except OSError:

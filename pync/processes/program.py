@@ -1,7 +1,7 @@
-"""The program of -e and -c: its words, where it lies, and what its environment tells of the connection.
+"""The program of -e and -c: its words, its file, and the variables that describe the connection to it.
 
-All that can be known before anybody connects is found out here, so that a wrong name is a line at the
-start. Running it is `processes.children`'s business.
+The words and the file are checked before the first client connects, so that a wrong name is an error at the start.
+`processes.children` runs the program.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROTOCOLS = {socket.SOCK_STREAM: "TCP", socket.SOCK_DGRAM: "UDP"}
 
 
 class Program:
-    """What to execute: the file, and its words, of which the first is the name it is called by."""
+    """The file to execute, and its words, of which the first is the name of the program."""
 
     __slots__ = ("path", "words")
 
@@ -36,15 +36,15 @@ class Program:
 
     @property
     def shown(self) -> str:
-        """What messages call it: as it was typed."""
+        """The name used in messages: as it was typed."""
         return self.words[-1] if self.path == SHELL and "-c" in self.words[1:2] else self.words[0]
 
 
 def program_from(work: Work) -> Program | None:
-    """What -e or -c names; None where neither is given.
+    """The program that -e or -c names; None if neither is given.
 
     Raises:
-        Fault: with code 2, when there is nothing to run, or it cannot be run.
+        Fault: with code 2, if no program is named or it cannot be run.
     """
     if work.sh_exec is not None:
         return Program(SHELL, _shell_words(work.sh_exec))
@@ -56,12 +56,12 @@ def program_from(work: Work) -> Program | None:
 
 def _shell_words(line: str) -> list[str]:
     _refuse_nul("-c/--sh-exec", line)
-    # A line that begins like an option would be taken for one (sh(1)).
+    # sh(1) would take a line that begins with - or + for an option.
     return [SHELL, "-c", *(["--"] if line[:1] in ("-", "+") else []), line]
 
 
 def _split(line: str) -> list[str]:
-    """The words as a shell would see them; nothing else of a shell is done to them."""
+    """The words of a line, with the quoting of a shell; variables and patterns are not expanded."""
     import shlex
 
     _refuse_nul("-e/--exec", line)
@@ -80,10 +80,10 @@ def _refuse_nul(option: str, line: str) -> None:
 
 
 def _find(name: str) -> str:
-    """The file of that name, looked for as execvp(3) does.
+    """The file of that name, searched as execvp(3) does.
 
     Raises:
-        Fault: with code 2, in the system's words for what is wrong with it.
+        Fault: with code 2, and with the system's words for the error.
     """
     places = [""] if "/" in name else os.get_exec_path()
     wrong = errno.ENOENT
@@ -98,7 +98,7 @@ def _find(name: str) -> str:
 
 
 def _why_not(path: str) -> int:
-    """The number of the error that execve(2) would give; 0 where it would not."""
+    """The errno that execve(2) would give for the file; 0 for none."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -107,18 +107,18 @@ def _why_not(path: str) -> int:
 
 
 def connection_environment(sock: socket.socket) -> dict[str, str]:
-    """Who is connected with whom.
+    """The variables for the two addresses of a connected socket.
 
     Raises:
-        OSError: the peer is gone already, and nobody knows any more who it was.
+        OSError: the peer is gone already, so that its address is unknown.
     """
     return addresses_environment(sock, sock.getpeername(), sock.getsockname())
 
 
 def addresses_environment(sock: socket.socket, remote: Any, local: Any) -> dict[str, str]:
-    """The ten variables for a connection between these addresses: numbers, a path, or nothing for a nameless one.
+    """The ten variables for a connection between these addresses: numbers, a path, or "" for an unnamed socket.
 
-    ncat's five have ncat's meaning: the protocol is in capitals, IPv4 is never shown as mapped.
+    ncat's five have ncat's meaning: the protocol is in capitals, and a mapped IPv4 address is shown as IPv4.
     """
     unix = sock.family == socket.AF_UNIX
     values = {
