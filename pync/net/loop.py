@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from heapq import heapify, heappop, heappush
 
 from pync.net import wake
 from pync.net.poller import READ, WRITE, poller
@@ -103,20 +104,16 @@ class Loop:
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> Timer:
         timer = Timer(self, when, callback, args)
-        import heapq  # a third of a millisecond that a run without timers does not pay
-
         self._made += 1
-        heapq.heappush(self._timers, (when, self._made, timer))
+        heappush(self._timers, (when, self._made, timer))
         return timer
 
     def timer_cancelled(self) -> None:
         """A timer of ours will not fire; once most of them will not, they are swept out."""
         self._cancelled += 1
         if self._cancelled > MANY_CANCELLED and self._cancelled * 2 > len(self._timers):
-            import heapq
-
             self._timers = [entry for entry in self._timers if entry[2].callback is not None]
-            heapq.heapify(self._timers)
+            heapify(self._timers)
             self._cancelled = 0
 
     def stop(self) -> None:
@@ -160,12 +157,10 @@ class Loop:
         self.unforeseen(error)
 
     def _fire_timers(self) -> None:
-        import heapq
-
         now = self.time()
         due: list[Timer] = []
         while self._timers and self._timers[0][0] <= now:
-            due.append(heapq.heappop(self._timers)[2])
+            due.append(heappop(self._timers)[2])
         for timer in due:
             callback, timer.callback = timer.callback, None
             if callback is None:
@@ -178,13 +173,9 @@ class Loop:
 
     def _patience(self) -> float | None:
         timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heappop(timers)
+            self._cancelled -= 1
         if not timers:
             return None
-        if timers[0][2].callback is None:
-            import heapq
-
-            while timers and timers[0][2].callback is None:
-                heapq.heappop(timers)
-                self._cancelled -= 1
-            return self._patience()
         return min(max(0.0, timers[0][0] - self.time()), wake.LONGEST_WAIT)
