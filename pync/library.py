@@ -36,7 +36,6 @@ def run(
         stdout: the same for the output; None for sys.stdout. Buffered text of the caller's should be flushed before.
         stderr: a text file for messages; None for sys.stderr.
         stop: an event, such as a `pync.Stop`, that another thread sets to end the run as SIGTERM ends the command.
-            A look-up of a name that is under way is waited for.
 
     Returns:
         The exit code (`pync.errors.EXIT_CODES`); 143 after a stop. Failures are printed to `stderr`, not raised.

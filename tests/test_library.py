@@ -81,6 +81,26 @@ def test_connecting_to_what_never_answers_is_ended_too() -> None:
             assert code.result(SOON) == 143
 
 
+@pytest.mark.parametrize("words", [[], ["-l"], ["-u"], ["-z"]], ids=" ".join)
+def test_a_look_up_is_stopped(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    asked, over = threading.Event(), threading.Event()
+
+    def getaddrinfo(*args: Any) -> Any:
+        asked.set()
+        over.wait(PATIENCE)
+        raise socket.gaierror(socket.EAI_AGAIN, "a silent server")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    stop = pync.Stop()
+    with in_a_thread(*words, "host.example", "80", stdin=io.BytesIO(), stdout=io.BytesIO(), stop=stop) as (code, _):
+        assert asked.wait(PATIENCE)
+        stop.set()
+        try:
+            assert code.result(SOON) == 143
+        finally:
+            over.set()
+
+
 def test_a_session_that_is_stopped_ends_with_a_reset_where_something_was_still_to_come() -> None:
     stop = pync.Stop()
     reading, writing = os.pipe()

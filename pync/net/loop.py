@@ -10,16 +10,20 @@ import time
 from functools import partial
 from heapq import heapify, heappop, heappush
 
+from pync.errors import Fault
 from pync.net import wake
 from pync.net.poller import READ, WRITE, poller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
 
-    class TimerHandle(Protocol):
+    class Cancellable(Protocol):
         def cancel(self) -> None: ...
+
+    TimerHandle = Cancellable
+    Result = TypeVar("Result")
 
     class Reactor(Protocol):
         """What a session needs of a loop; asyncio's loops have it too."""
@@ -179,3 +183,30 @@ class Loop:
         if not timers:
             return None
         return min(max(0.0, timers[0][0] - self.time()), wake.LONGEST_WAIT)
+
+
+def run_until_done(begin: Callable[[Reactor, Callable[[Result | Fault], object]], Cancellable]) -> Result:
+    """Begin something on a loop of its own and wait until it calls back; a signal or a stop cancels it.
+
+    Raises:
+        Fault: what it called back with.
+    """
+    loop = Loop()
+    results: list[Result | Fault] = []
+
+    def done(result: Result | Fault) -> None:
+        results.append(result)
+        loop.stop()
+
+    try:
+        begun = begin(loop, done)
+        try:
+            loop.run()
+        finally:
+            begun.cancel()
+    finally:
+        loop.close()
+    (result,) = results
+    if isinstance(result, Fault):
+        raise result
+    return result

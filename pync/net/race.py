@@ -1,25 +1,24 @@
 """Happy Eyeballs: the staggered race over all addresses of a host (RFC 8305).
 
-A race opens sockets through the opener it is given, waits, and knows who won and why the others lost.
+A race opens sockets through the opener it is given, and tells who won and why the others lost; the loop waits.
 Where the addresses come from, and how a socket is prepared, is not decided here.
 """
 
 from __future__ import annotations
 
 import errno
-import selectors
 import socket
-import time
 
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
-from pync.net import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pync.net.loop import Reactor, TimerHandle
     from pync.net.resolve import Address
 
+    Dialed = tuple[socket.socket, Address]
     Opener = Callable[[Address], socket.socket]
     Failure = tuple[Address, OSError]
 
@@ -45,109 +44,117 @@ def describe_failure(host: str, address: Address, error: OSError) -> str:
     return f"connect to {shown} port {address.port} ({address.protocol}) failed: {reason(error)}"
 
 
-def race(
-    addresses: list[Address], open_socket: Opener, limit: float | None, host: str
-) -> tuple[socket.socket, Address, list[Failure]]:
-    """The first address that answers, and the failures of those tried before (RFC 8305, section 5).
-
-    An attempt starts 250 ms after the one before, or at once when that one failed. Losers are closed.
-
-    Raises:
-        DialFault: none answered.
-    """
-    contest = _Race(addresses, open_socket, limit)
-    try:
-        winner = contest.run()
-    finally:
-        contest.close_losers()
-    if winner is None:
-        raise DialFault(host, contest.failures)
-    return *winner, contest.failures
-
-
 class _Attempt:
-    __slots__ = ("address", "deadline", "sock")
+    __slots__ = ("address", "sock", "timer")
 
-    def __init__(self, address: Address, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, address: Address, sock: socket.socket) -> None:
         self.address = address
         self.sock = sock
-        self.deadline = deadline
+        self.timer: TimerHandle | None = None
 
 
-class _Race:
-    def __init__(self, addresses: list[Address], open_socket: Opener, limit: float | None) -> None:
+class Race:
+    """The first address that answers, and the `failures` of those tried before (RFC 8305, section 5).
+
+    An attempt starts 250 ms after the one before, or at once when that one failed; each has `limit` seconds. Losers
+    are closed. The loop calls `on_done` once, with the winner, a DialFault where none answered, or the fault that
+    the opener raised.
+    """
+
+    def __init__(
+        self,
+        loop: Reactor,
+        addresses: list[Address],
+        open_socket: Opener,
+        limit: float | None,
+        host: str,
+        on_done: Callable[[Dialed | Fault], object],
+    ) -> None:
+        self._loop = loop
         self._waiting = list(addresses)
         self._open = open_socket
-        self._limit = float("inf") if limit is None else limit
-        self._selector = wake.poll_selector()
-        if (watched := wake.descriptor()) >= 0:
-            self._selector.register(watched, selectors.EVENT_READ)
+        self._limit = limit
+        self._host = host
+        self._on_done = on_done
         self._running: list[_Attempt] = []
-        self._next_start = time.monotonic()
         self.failures: list[Failure] = []
+        self._next: TimerHandle | None = loop.call_at(loop.time(), self._go_on)
 
-    def run(self) -> tuple[socket.socket, Address] | None:
-        while self._waiting or self._running:
-            if self._waiting and time.monotonic() >= self._next_start:
-                self._start(self._waiting.pop(0))
-            winner = self._wait()
-            if winner is not None:
-                return winner.sock, winner.address
-        return None
+    def _go_on(self) -> None:
+        """Start the next attempt; where none is left and none under way, nobody has won."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        try:
+            started = self._start_next()
+        except Fault as fault:
+            self.cancel()
+            self._on_done(fault)
+            return
+        if self._waiting:
+            self._next = self._loop.call_at(started + ATTEMPT_DELAY, self._go_on)
+        elif not self._running:
+            self._on_done(DialFault(self._host, self.failures))
+
+    def _start_next(self) -> float:
+        """Start an attempt, the first of those waiting that does not fail at once; when that was."""
+        started = self._loop.time()
+        while self._waiting:
+            address = self._waiting.pop(0)
+            started = self._loop.time()
+            try:
+                self._start(address)
+                break
+            except OSError as error:
+                self.failures.append((address, error))
+        return started
 
     def _start(self, address: Address) -> None:
-        now = time.monotonic()
+        """Raises: OSError where it fails at once."""
+        now = self._loop.time()
+        sock = self._open(address)
         try:
-            sock = self._open(address)
-        except OSError as error:
-            self.failures.append((address, error))
-            return
-        attempt = _Attempt(address, sock, now + self._limit)
+            code = sock.connect_ex(address.sockaddr)
+            if code not in (0, errno.EINPROGRESS):
+                raise OSError(code, _text(code))
+            attempt = _Attempt(address, sock)
+            self._loop.add_writer(sock.fileno(), self._answered, attempt)
+        except BaseException:
+            sock.close()
+            raise
         self._running.append(attempt)
-        self._selector.register(sock, selectors.EVENT_WRITE, attempt)
-        code = sock.connect_ex(address.sockaddr)
-        if code in (0, errno.EINPROGRESS):
-            self._next_start = now + ATTEMPT_DELAY
-        else:
-            self._fail(attempt, OSError(code, _text(code)))
+        if self._limit is not None:
+            attempt.timer = self._loop.call_at(now + self._limit, self._fail, attempt, timed_out())
 
-    def _wait(self) -> _Attempt | None:
-        if not self._running:
-            return None
-        ready = {id(key.data) for key, _ in self._selector.select(self._patience())}
-        wake.look()
-        for attempt in list(self._running):
-            if id(attempt) in ready:
-                error = outcome(attempt.sock)
-                if error is None:
-                    self._running.remove(attempt)
-                    return attempt
-                self._fail(attempt, error)
-            elif time.monotonic() >= attempt.deadline:
-                self._fail(attempt, timed_out())
-        return None
-
-    def _patience(self) -> float:
-        """Seconds until an attempt runs out of time or the next one is due."""
-        until = min(attempt.deadline for attempt in self._running)
-        if self._waiting:
-            until = min(until, self._next_start)
-        return max(0.0, min(until - time.monotonic(), wake.LONGEST_WAIT))
+    def _answered(self, attempt: _Attempt) -> None:
+        error = outcome(attempt.sock)
+        if error is not None:
+            self._fail(attempt, error)
+            return
+        self._leave(attempt)
+        self.cancel()
+        self._on_done((attempt.sock, attempt.address))
 
     def _fail(self, attempt: _Attempt, error: OSError) -> None:
         self.failures.append((attempt.address, error))
-        self._running.remove(attempt)
-        self._drop(attempt)
-        self._next_start = time.monotonic()
-
-    def _drop(self, attempt: _Attempt) -> None:
-        self._selector.unregister(attempt.sock)
+        self._leave(attempt)
         attempt.sock.close()
+        self._go_on()
 
-    def close_losers(self) -> None:
-        for attempt in self._running:
-            self._drop(attempt)
-        self._selector.close()
+    def _leave(self, attempt: _Attempt) -> None:
+        self._running.remove(attempt)
+        self._loop.remove_writer(attempt.sock.fileno())
+        if attempt.timer is not None:
+            attempt.timer.cancel()
+
+    def cancel(self) -> None:
+        """Close what is under way; `on_done` is not called any more."""
+        if self._next is not None:
+            self._next.cancel()
+        for attempt in list(self._running):
+            self._leave(attempt)
+            attempt.sock.close()
+        self._waiting.clear()
 
 
 def outcome(sock: socket.socket) -> OSError | None:

@@ -1,21 +1,24 @@
 """From names to addresses: getaddrinfo, service names, the order in which families are tried.
 
 Addresses go on as the 4-tuples that getaddrinfo made (scope ids and all). No socket is opened
-here, and no address is ever turned back into a name.
+here, and no address is ever turned back into a name. A name is looked up in a thread, so that no loop waits for it.
 """
 
 from __future__ import annotations
 
 import _thread
+import os
 import socket
 
-from pync.errors import TIMEOUT, NameFault, UsageFault, reason
+from pync.errors import TIMEOUT, USAGE, Fault, NameFault, UsageFault, reason
 from pync.wire.address import HIGHEST_PORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from pync.net.loop import Reactor
     from pync.plan import Names
 
 
@@ -97,6 +100,109 @@ def unix_address(path: str, datagram: bool) -> Address:
     return Address(socket.AF_UNIX, kind, f"\0{path[1:]}" if path.startswith("@") else path)
 
 
+class Question:
+    """What getaddrinfo(3) is asked, and how its answer is told.
+
+    `host` None means every local address with `passive`, this machine without. `numeric` forbids look-ups of any kind.
+
+    Raises:
+        UsageFault: the port or the service is not known.
+    """
+
+    __slots__ = ("_host", "_kind", "_port", "at_once", "words")
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int | str,
+        *,
+        family: int = socket.AF_UNSPEC,
+        datagram: bool = False,
+        numeric: bool = False,
+        passive: bool = False,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+        number = port_number(port, "udp" if datagram else "tcp", numeric)
+        flags = (socket.AI_PASSIVE if passive else 0) | (socket.AI_NUMERICHOST if numeric else 0)
+        self.words = (_encoded(host), number, family, self._kind, 0, flags)
+        self.at_once = numeric or host is None or is_address(host)  # its answer needs no wait
+
+    def ask(self) -> list[Address]:
+        """Every address, in getaddrinfo's order (RFC 6724); waits as long as that does.
+
+        Raises:
+            NameFault: the name is not known.
+        """
+        try:
+            found = socket.getaddrinfo(*self.words)
+        except (OSError, UnicodeError) as error:
+            raise self.fault(reason(error) if isinstance(error, OSError) else "not a valid host name") from None
+        # A hosts file with both loopbacks makes glibc answer 127.0.0.1 twice for AF_INET.
+        distinct = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
+        return [Address(family, self._kind, sockaddr) for family, sockaddr in distinct]
+
+    def fault(self, cause: str, code: int = USAGE) -> NameFault:
+        return NameFault(f'getaddrinfo for host "{self._host or "*"}" port {self._port}: {cause}', code)
+
+
+class LookUp:
+    """A question that a thread asks, because getaddrinfo waits for a silent DNS server as long as it likes.
+
+    `on_done` is called once, by the loop, with the addresses or the fault. The thread is left behind when `limit`
+    seconds are over, or at `cancel`.
+
+    Raises:
+        OSError: no descriptor is left to hear of the answer.
+    """
+
+    def __init__(
+        self,
+        loop: Reactor,
+        question: Question,
+        limit: float | None,
+        on_done: Callable[[list[Address] | Fault], object],
+    ) -> None:
+        self._loop = loop
+        self._question = question
+        self._on_done = on_done
+        self._answer: list[list[Address] | Fault] = []
+        self._reading, writing = os.pipe()
+        loop.add_reader(self._reading, self._heard)
+        self._timer = None if limit is None else loop.call_at(loop.time() + limit, self._late)
+        try:
+            _thread.start_new_thread(self._work, (writing,))
+        except RuntimeError:  # no thread to be had: better to wait than to fail
+            self._work(writing)
+
+    def _work(self, writing: int) -> None:
+        """In the thread. The end of the pipe is what the loop hears; the writing end is ours alone."""
+        try:
+            self._answer.append(self._question.ask())
+        except Fault as fault:
+            self._answer.append(fault)
+        finally:
+            os.close(writing)
+
+    def _heard(self) -> None:
+        self.cancel()
+        self._on_done(self._answer[0])
+
+    def _late(self) -> None:
+        self.cancel()
+        self._on_done(self._question.fault("timed out", TIMEOUT))
+
+    def cancel(self) -> None:
+        """Wait no longer; `on_done` is not called any more."""
+        if self._reading >= 0:
+            self._loop.remove_reader(self._reading)
+            os.close(self._reading)
+            self._reading = -1
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 def resolve(
     host: str | None,
     port: int | str,
@@ -107,63 +213,22 @@ def resolve(
     passive: bool = False,
     limit: float | None = None,
 ) -> list[Address]:
-    """Every address of a host, in getaddrinfo's order (RFC 6724).
-
-    `host` None means every local address with `passive`, this machine without. `numeric` forbids
-    look-ups of any kind. `limit` is the time for one, in seconds; signals end it too.
+    """The answer to a `Question`; `limit` is the time for a look-up, in seconds. Signals end one too.
 
     Raises:
         Fault: with code 2, when the name or the service is not known; with 3, when the time is over.
     """
-    kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
-    number = port_number(port, "udp" if datagram else "tcp", numeric)
-    flags = (socket.AI_PASSIVE if passive else 0) | (socket.AI_NUMERICHOST if numeric else 0)
-    try:
-        words = (_encoded(host), number, family, kind, 0, flags)
-        needs_no_wait = numeric or host is None or is_address(host)
-        found = socket.getaddrinfo(*words) if needs_no_wait else _look_up(words, limit)
-    except TimeoutError:
-        raise NameFault(f'getaddrinfo for host "{host}" port {port}: timed out', TIMEOUT) from None
-    except (socket.gaierror, UnicodeError) as error:
-        cause = reason(error) if isinstance(error, OSError) else "not a valid host name"
-        raise NameFault(f'getaddrinfo for host "{host or "*"}" port {port}: {cause}') from None
-    # A hosts file with both loopbacks makes glibc answer 127.0.0.1 twice for AF_INET.
-    distinct = dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found)
-    return [Address(family, kind, sockaddr) for family, sockaddr in distinct]
+    question = Question(host, port, family=family, datagram=datagram, numeric=numeric, passive=passive)
+    return answer(question, limit)
 
 
-def _look_up(words: tuple[Any, ...], limit: float | None) -> list[tuple[Any, ...]]:
-    """getaddrinfo(3), which waits for a silent DNS server as long as it likes: for names therefore in a thread.
+def answer(question: Question, limit: float | None) -> list[Address]:
+    """What `resolve` says, of a question that is made already."""
+    if question.at_once:
+        return question.ask()
+    from pync.net.loop import run_until_done
 
-    The thread is left behind when the time is over or a signal handler raises.
-
-    Raises:
-        TimeoutError: `limit` seconds are over.
-        gaierror, UnicodeError: as getaddrinfo raises them.
-    """
-    outcome: list[Any] = []
-    pending = _thread.allocate_lock()
-
-    def work() -> None:
-        try:
-            outcome.append(socket.getaddrinfo(*words))
-        except (OSError, UnicodeError) as error:
-            outcome.append(error)
-        finally:
-            pending.release()
-
-    pending.acquire()
-    try:
-        _thread.start_new_thread(work, ())
-    except RuntimeError:  # no thread to be had: better to wait than to fail
-        work()
-    pending.acquire(timeout=-1 if limit is None else min(limit, _thread.TIMEOUT_MAX))
-    if not outcome:
-        raise TimeoutError
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    found: list[tuple[Any, ...]] = outcome[0]
-    return found
+    return run_until_done(lambda loop, on_done: LookUp(loop, question, limit, on_done))
 
 
 def is_address(host: str) -> bool:

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pync.net.loop import run_until_done
+from pync.net.race import Race
 from pync.net.resolve import Address
 from tests.running import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from pync.errors import Fault
+    from pync.net.loop import Reactor
+    from pync.net.race import Dialed, Failure, Opener
 
 
 def descriptors() -> set[str]:
@@ -52,3 +58,16 @@ def refused(family: int = socket.AF_INET) -> Address:
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     with loopback_server(host, family) as sock:
         return tcp(sock.getsockname())
+
+
+def race(
+    addresses: list[Address], open_socket: Opener, limit: float | None, host: str
+) -> tuple[socket.socket, Address, list[Failure]]:
+    """Run a race to its end on a loop of its own: the winner, and the failures of those tried before."""
+    races: list[Race] = []
+
+    def begin(loop: Reactor, on_done: Callable[[Dialed | Fault], object]) -> Race:
+        races.append(Race(loop, addresses, open_socket, limit, host, on_done))
+        return races[0]
+
+    return *run_until_done(begin), races[0].failures

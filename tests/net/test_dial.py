@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,17 +18,21 @@ import pync
 from pync.errors import NETWORK, TIMEOUT, USAGE, Fault
 from pync.net import dial
 from pync.net import race as race_module
-from pync.net.dial import dial_unix
-from pync.net.race import DialFault, race
+from pync.net.dial import Dial, DialUnix, dial_unix
+from pync.net.loop import Loop
+from pync.net.race import DialFault
 from pync.net.unixpath import BoundPath
 from pync.plan import Plan
-from tests.net.addresses import loopback_server, no_descriptor_left, refused, tcp
+from pync.serving.loops import loop_maker
+from tests.net.addresses import descriptors, loopback_server, no_descriptor_left, race, refused, tcp
 from tests.plans import planned
-from tests.running import PATIENCE, unused_port
+from tests.running import PATIENCE, eventually, unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pync.serving.loops import ServerLoop
 
 #: Longer than any test may take: what waits for this has waited for the wrong thing.
 NEVER = 3600.0
@@ -328,10 +333,10 @@ def test_a_path_that_is_too_long_is_an_error_that_says_so() -> None:
     assert caught.value.code == NETWORK
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="elsewhere a full backlog refuses")
-def test_a_unix_socket_whose_backlog_is_full_is_a_timeout(path: str) -> None:
+@contextlib.contextmanager
+def full_backlog(path: str) -> Iterator[socket.socket]:
     with contextlib.ExitStack() as stack:
-        stack.enter_context(unix_server(path, backlog=0))
+        server = stack.enter_context(unix_server(path, backlog=0))
         for _ in range(FULL_AFTER):
             waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
             waiting.setblocking(False)
@@ -339,8 +344,17 @@ def test_a_unix_socket_whose_backlog_is_full_is_a_timeout(path: str) -> None:
                 break
         else:
             pytest.fail("the backlog was never full")
-        with no_descriptor_left(), pytest.raises(DialFault, match="timed out") as caught:
-            dial_unix(path, planned(connect_timeout=0.05), BoundPath())
+        yield server
+
+
+needs_linux_backlog = pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="elsewhere a full backlog refuses")
+
+
+@needs_linux_backlog
+@pytest.mark.parametrize("limit", [0.05, 1e-7])
+def test_a_unix_socket_whose_backlog_is_full_is_a_timeout(path: str, limit: float) -> None:
+    with full_backlog(path), no_descriptor_left(), pytest.raises(DialFault, match="timed out") as caught:
+        dial_unix(path, planned(connect_timeout=limit), BoundPath())
     assert caught.value.code == TIMEOUT
 
 
@@ -350,20 +364,157 @@ def test_the_limit_of_a_unix_socket_may_be_of_any_size(path: str, limit: float) 
         pass
 
 
-@pytest.mark.parametrize("limit", [1e-4, 1e-7])
-@pytest.mark.skipif(not os.path.exists("/proc/sys/net"), reason="elsewhere a full backlog refuses")
-def test_a_tiny_limit_is_a_limit(path: str, limit: float) -> None:
-    """SO_SNDTIMEO counts microseconds, and 0 means for ever: less than one must not become none."""
-    set_to: list[bytes] = []
+# --- on a loop that others use too
 
-    class Recording(socket.socket):
-        def setsockopt(self, *args: Any) -> None:
-            if args[1] == socket.SO_SNDTIMEO:
-                set_to.append(args[2])
-            super().setsockopt(*args)
 
-    with unix_server(path), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "socket", Recording)
-        with dialed(path, planned(connect_timeout=limit)):
-            pass
-    assert any(set_to[0])
+LOOPS = {"quick": Loop, "asyncio": loop_maker("asyncio")}
+
+
+class Dialing:
+    """A dial under way on a loop, and what it came to."""
+
+    def __init__(self, loop: ServerLoop, begin: Callable[[ServerLoop, Callable[[Any], object]], Any]) -> None:
+        self._loop = loop
+        self._results: list[Any] = []
+        self.dial = begin(loop, self._done)
+        assert not self._results, "it called back before the loop ran"
+
+    def _done(self, result: Any) -> None:
+        self._results.append(result)
+        self._loop.stop()
+
+    def result(self) -> Any:
+        """Run the loop until it calls back, once."""
+        watchdog = self._loop.call_at(self._loop.time() + PATIENCE, self._loop.stop)
+        self._loop.run()
+        watchdog.cancel()
+        (result,) = self._results
+        return result
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Iterator[ServerLoop]:
+    made = LOOPS[request.param]()
+    yield made
+    made.close()
+
+
+class SlowNames:
+    """A getaddrinfo that waits until it is told to answer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sockaddr: Any) -> None:
+        self.asked = threading.Event()
+        self.answer = threading.Event()
+        self.answered = threading.Event()
+
+        def getaddrinfo(*args: Any) -> Any:
+            self.asked.set()
+            self.answer.wait(PATIENCE)
+            self.answered.set()
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", sockaddr)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.mark.parametrize("words", [{}, {"source": "near.example"}])
+def test_the_loop_goes_on_during_a_look_up(
+    loop: ServerLoop, server4: socket.socket, monkeypatch: pytest.MonkeyPatch, words: dict[str, Any]
+) -> None:
+    names = SlowNames(monkeypatch, server4.getsockname())
+    host = "127.0.0.1" if words else "host.example"
+    if words:  # the source's name is looked up, to which we then cannot bind: its port is the server's
+        names.answer.set()
+    dialing = Dialing(loop, lambda loop, done: Dial(loop, host, server4.getsockname()[1], planned(**words), done))
+
+    def go_on() -> None:
+        assert names.asked.wait(PATIENCE)
+        names.answer.set()
+
+    loop.call_at(loop.time() + 0.01, go_on)
+    result = dialing.result()
+    if words:
+        assert isinstance(result, Fault)
+        assert "in use" in result.text
+        return
+    sock, address = result
+    with sock:
+        assert sock.getpeername() == server4.getsockname() == address.sockaddr
+
+
+def test_a_look_up_that_is_given_up_leaves_nothing_behind(loop: ServerLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames(monkeypatch, ("127.0.0.1", 9))
+    before = descriptors()
+    dialing = Dialing(loop, lambda loop, done: Dial(loop, "host.example", 9, planned(), done))
+    loop.call_at(loop.time() + 0.01, loop.stop)
+    loop.run()
+    dialing.dial.cancel()
+    names.answer.set()
+    eventually(lambda: descriptors() == before, "the thread closes its end")
+
+
+def test_a_look_up_that_takes_too_long_is_a_timeout(loop: ServerLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames(monkeypatch, ("127.0.0.1", 9))
+    plan = planned(connect_timeout=0.02)
+    result = Dialing(loop, lambda loop, done: Dial(loop, "host.example", 9, plan, done)).result()
+    names.answer.set()
+    assert (result.code, result.text) == (TIMEOUT, 'getaddrinfo for host "host.example" port 9: timed out')
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words", "said"),
+    [
+        ("127.0.0.1", 70000, {}, "70000"),
+        ("host.example", 9, {"nodns": True}, "host.example"),
+        ("127.0.0.1", 9, {"source": "::1"}, "another family"),
+        ("127.0.0.1", 9, {"source_port": "20-30"}, "one port"),
+    ],
+)
+def test_what_cannot_be_dialed_is_a_fault_that_the_loop_tells(
+    loop: ServerLoop, host: str, port: int, words: dict[str, Any], said: str
+) -> None:
+    with no_descriptor_left():
+        result = Dialing(loop, lambda loop, done: Dial(loop, host, port, planned(**words), done)).result()
+    assert isinstance(result, Fault)
+    assert said in result.text
+    assert result.code == USAGE
+
+
+@needs_linux_backlog
+def test_a_race_that_is_given_up_closes_its_sockets(loop: ServerLoop) -> None:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        host, port = listener.getsockname()
+        with no_descriptor_left():
+            dialing = Dialing(loop, lambda loop, done: Dial(loop, host, port, planned(), done))
+            loop.call_at(loop.time() + 0.01, loop.stop)
+            loop.run()
+            dialing.dial.cancel()
+
+
+@needs_linux_backlog
+def test_a_full_backlog_is_tried_again_until_it_has_room(loop: ServerLoop, path: str) -> None:
+    with full_backlog(path) as server:
+        dialing = Dialing(loop, lambda loop, done: DialUnix(loop, path, planned(), BoundPath(), done))
+        accepted: list[socket.socket] = []
+
+        def make_room() -> None:
+            accepted.append(server.accept()[0])
+
+        loop.call_at(loop.time() + 0.02, make_room)
+        sock, address = dialing.result()
+        with sock, accepted[0]:
+            assert address.host == sock.getpeername() == path
+            assert not sock.getblocking()
+
+
+@needs_linux_backlog
+def test_a_unix_socket_that_is_given_up_is_closed(loop: ServerLoop, path: str) -> None:
+    with full_backlog(path), no_descriptor_left():
+        dialing = Dialing(loop, lambda loop, done: DialUnix(loop, path, planned(), BoundPath(), done))
+        loop.call_at(loop.time() + 0.01, loop.stop)
+        loop.run()
+        dialing.dial.cancel()

@@ -18,9 +18,9 @@ import pytest
 
 from pync.errors import NETWORK, TIMEOUT, USAGE, Fault
 from pync.net import race as race_module
-from pync.net.race import DialFault, describe_failure, race
+from pync.net.race import DialFault, describe_failure
 from pync.net.resolve import Address
-from tests.net.addresses import no_descriptor_left, refused, tcp
+from tests.net.addresses import no_descriptor_left, race, refused, tcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
