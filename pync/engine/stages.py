@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import time
 
@@ -56,8 +57,11 @@ class LogFile:
             Fault: it cannot be opened, or (code 3) a FIFO had no reader within `total`.
         """
         self._path = path
+        self._stuck = False  # given up: the reader of a FIFO took nothing while we had to end
+        started = time.monotonic()
+        self._until = float("inf") if total is None else started + total
         limit = READER if total is None else min(total, READER)
-        deadline = time.monotonic() + limit
+        deadline = started + limit
         while True:
             try:
                 self._fd = self._open(append)
@@ -71,22 +75,41 @@ class LogFile:
             wake.sleep(AGAIN)
 
     def _open(self, append: bool) -> int:
-        """Without O_NONBLOCK, opening a FIFO would wait for its reader, whatever the limits say (fifo(7))."""
+        """Without O_NONBLOCK, a FIFO would hold us up until it is read, whatever limits and signals say (fifo(7))."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
-        fd = os.open(self._path, flags | os.O_NONBLOCK, 0o666)
-        os.set_blocking(fd, True)
-        return fd
+        return os.open(self._path, flags | os.O_NONBLOCK, 0o666)
 
     def write(self, data: bytes) -> None:
+        """Write all of it, however slow the reader of a FIFO is: until we have to end, then it has lost the rest.
+
+        Raises:
+            Fault: the file takes no more.
+        """
         rest = memoryview(data)
-        try:
-            while rest:
+        while rest and not self._stuck:
+            try:
                 rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            raise Fault(f"write {self._path}: {reason(error)}") from None
+            except BlockingIOError:
+                self._stuck = not self._wait()
+            except OSError as error:
+                raise Fault(f"write {self._path}: {reason(error)}") from None
+
+    def _wait(self) -> bool:
+        """Wait for room; False when --total-timeout or a signal ends the run, which is for its loop to do."""
+        while not (wake.must_end() or time.monotonic() >= self._until):
+            if _has_room(self._fd, AGAIN):
+                return True
+        return False
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _has_room(fd: int, seconds: float) -> bool:
+    """Wait for room for so long at most."""
+    waiting = select.poll()
+    waiting.register(fd, select.POLLOUT)
+    return bool(waiting.poll(seconds * 1000))
 
 
 class Raw:

@@ -29,6 +29,8 @@ fd = -1
 _writing = -1
 #: What signals have asked for and a loop has not done yet; the same list always.
 requests: list[Callable[[], object]] = []
+#: The signals of `ENDS` that have come: from then on nothing waits outside of a loop.
+ends: list[int] = []
 
 
 class Halt:
@@ -66,6 +68,12 @@ def descriptor() -> int:
     return fd if halt is None else halt.fd
 
 
+def must_end() -> bool:
+    """Whether the run of this thread is to end, which only its loop can do."""
+    halt = stops.get(get_ident()) if stops else None
+    return bool(ends) or (halt is not None and bool(select.select([halt.fd], [], [], 0)[0]))
+
+
 def look() -> None:
     """End the run of this thread, if another one has asked for that."""
     if stops and (halt := stops.get(get_ident())) is not None:
@@ -93,6 +101,7 @@ def install() -> None:
 def renew() -> None:
     """In a fork: a descriptor of our own, and none of what was asked of our parent."""
     requests.clear()
+    ends.clear()
     stops.clear()
     if fd >= 0:
         os.close(fd)
@@ -109,8 +118,10 @@ def _make() -> None:
     signal.set_wakeup_fd(_writing, warn_on_full_buffer=False)
 
 
-def _request(callback: Callable[[], object]) -> None:
+def _request(number: int, callback: Callable[[], object]) -> None:
     """In a signal handler: have it done by the loop. A loop that took the wake-up descriptor over is woken by us."""
+    if number in ENDS:
+        ends.append(number)
     requests.append(callback)
     try:
         os.write(_writing, b"\0")
@@ -162,7 +173,7 @@ class Ending:
     def _come(self, number: int, _: object) -> None:
         self._heard = self._before[number], number
         self.restore()
-        _request(self._callback)
+        _request(number, self._callback)
 
     def _stopped(self) -> None:
         """A stop is what SIGTERM is to the command."""
@@ -200,7 +211,7 @@ class Handlers:
     def on(self, number: int, callback: Callable[[], object]) -> None:
         """From now on the signal asks for a call of `callback`; one that was ignored when we came still is."""
         if fd >= 0 and signal.getsignal(number) is not signal.SIG_IGN:
-            self._before[number] = signal.signal(number, lambda *_: _request(callback))
+            self._before[number] = signal.signal(number, lambda number, _: _request(number, callback))
 
     def restore(self) -> None:
         """Everything as it was before."""

@@ -5,8 +5,11 @@ Black box, over TCP; the same options over UDP are in test_udp. The codecs have 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import socket
+import subprocess
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,6 @@ from tests.running import pync, run_pync
 from tests.sockets import accepted, connected, port_of, receive_all
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
 
 
@@ -127,6 +129,35 @@ def test_a_pipe_may_get_its_reader_a_moment_later(server: socket.socket, tmp_pat
             peer.sendall(b"logged")
         assert client.finish() == (0, b"logged")
         assert reader.read() == b"logged"
+
+
+@pytest.mark.parametrize(
+    ("mode", "limit", "expected"),
+    [([], [], 143), ([], ["--total-timeout", "1"], 3), (["-l"], [], 143), (["-l", "-k"], [], 143)],
+    ids=["connects", "has a limit", "listens", "keeps open"],
+)
+def test_a_pipe_whose_reader_has_stopped_holds_up_neither_limits_nor_signals(
+    tmp_path: Path, mode: list[str], limit: list[str], expected: int
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    stopped = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+            port = "0" if mode else port_of(server)
+            user = stack.enter_context(
+                pync("-o", str(path), *limit, *mode, "127.0.0.1", port, stdout=subprocess.DEVNULL)
+            )
+            peer = stack.enter_context(connected(user) if mode else accepted(server))
+            peer.settimeout(0.5)
+            with contextlib.suppress(OSError):  # the log takes no more, so neither does it
+                while True:
+                    peer.send(bytes(1 << 16))
+            if not limit:
+                user.process.terminate()
+            assert user.code() == expected
+    finally:
+        os.close(stopped)
 
 
 def test_a_log_on_a_full_disk_is_a_clear_error(server: socket.socket) -> None:
