@@ -1,9 +1,8 @@
 """The quick parser: reads ordinary command lines over the option table, in microseconds.
 
-It accepts or declines, and never complains: whatever it does not fully understand (an unknown
-option, a bad value) makes it answer None, and the typer command parses the same words and speaks.
-What it accepts equals what typer makes of the words; a test holds that. --help and --version are
-declined as well, and found by `asked`.
+It accepts or declines. For words that it does not fully understand (an unknown option, a bad value) it
+returns None; then the typer command parses the same words and reports the error. A test checks that both
+parsers give the same options. --help and --version are declined as well; `asked` finds them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class _Declined(Exception):
 
 
 class _Asked(_Declined):
-    """--help or --version stands in the words."""
+    """The words contain --help or --version."""
 
     def __init__(self, action: str) -> None:
         super().__init__(action)
@@ -33,7 +32,7 @@ class _Asked(_Declined):
 
 
 def parse(argv: list[str]) -> Options | None:
-    """The options that `argv` (without the program's name) spells, or None: ask typer."""
+    """The options in `argv` (without the name of the program); None if typer must parse it."""
     options = Options()
     words = iter(argv)
     try:
@@ -45,9 +44,9 @@ def parse(argv: list[str]) -> Options | None:
 
 
 def asked(argv: list[str]) -> tuple[str, str | None] | None:
-    """Which action the words ask for, "help" or "version", and the word that tells about what.
+    """The action that the words ask for, "help" or "version", with the topic of the help.
 
-    None where there is no action, or something in front of it that the quick parser does not understand.
+    None if there is no action, or if the quick parser does not understand a word in front of it.
     """
     words = iter(argv)
     options = Options()
@@ -87,7 +86,7 @@ def _long(options: Options, word: str, words: Iterator[str]) -> None:
 
 
 def _cluster(options: Options, word: str, words: Iterator[str]) -> None:
-    """`-lvp 10000`: switches until a letter that takes a value; the rest of the word is its value."""
+    """Parse a word such as `-lvp`: switches up to a letter that takes a value (the rest, or the next word)."""
     for position, letter in enumerate(word[1:], 2):
         opt = _look_up(f"-{letter}")
         if opt.takes_value:

@@ -1,7 +1,7 @@
 """bash completion: the script, and the table's rows in its words.
 
-What is offered where is `complete`'s; writing the file is `generate`'s. It needs nothing of the
-bash-completion package.
+`complete` decides what is offered, and `generate` writes the file. The script works without the bash-completion
+package.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ complete -F _pync pync
 
 
 def script() -> str:
-    """What to source in bash; it needs nothing of the bash-completion package."""
+    """The script to source in bash."""
     valued = [opt for opt in TABLE if opt.takes_value]
     unix = ROWS["unix"]
     return fill(

@@ -1,7 +1,7 @@
 """The typer command, built from the table: errors that name option and value.
 
-The only place that imports typer. It is reached for command lines that the quick parser declined,
-nearly always because there is something to complain about. What --help shows is `cli.help`'s.
+Only this file imports typer. It parses the command lines that the quick parser has declined, nearly always
+because they contain an error. `cli.help` makes the text of --help.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     from pync.options import Opt
 
-#: How similar a name must be to be meant, by difflib: "prot" and "port" are 0.75.
+#: How similar a name must be to be suggested, by difflib: "prot" and "port" are 0.75.
 SIMILAR = 0.7
 
 
 def parse_with_typer(argv: list[str]) -> Options:
-    """The options that the words spell.
+    """The options in the words.
 
     Raises:
-        UsageFault: the words make no sense; the text names the option and the bad value.
+        UsageFault: the words are invalid; the message names the option and the bad value.
     """
     try:
         answer = typer.main.get_command(_app())(argv, prog_name="pync", standalone_mode=False)
@@ -40,7 +40,7 @@ def parse_with_typer(argv: list[str]) -> Options:
 
 
 def _complaint(error: Any) -> str:
-    """What typer has to say, in one line; with the nearest names where a long option is unknown."""
+    """The message of typer in one line, with the nearest names if a long option is unknown."""
     name = getattr(error, "option_name", "")
     if not (hasattr(error, "possibilities") and name.startswith("--")):  # NoSuchOption, of typer's own click
         return _one_line(error.format_message())
@@ -52,7 +52,7 @@ def _complaint(error: Any) -> str:
 
 
 def nearest(name: str) -> list[str]:
-    """The long names that are written like this one, or begin like it; the most similar first, three at most."""
+    """The long names that resemble this one or begin with it; at most three, the most similar first."""
     from difflib import SequenceMatcher
 
     def similarity(spelling: str) -> float:
@@ -75,7 +75,7 @@ def _app() -> typer.Typer:
 
 
 def _function() -> Callable[..., Options]:
-    """The function whose parameters are the rows of the table."""
+    """A function with the rows of the table as its parameters."""
 
     def pync(words: list[str], **values: Any) -> Options:
         return Options(list(words), **{name: _given(name, value) for name, value in values.items() if name in DEFAULTS})
@@ -87,7 +87,7 @@ def _function() -> Callable[..., Options]:
 
 
 def _given(name: str, value: Any) -> Any:
-    """What the attribute holds; typer gives an empty list for what may be repeated and was not given."""
+    """The value of an attribute; for a repeatable option that is missing, typer gives an empty list."""
     return (tuple(value) or None) if ROWS[name].kind.repeats else value
 
 
@@ -113,7 +113,7 @@ def _keyword(name: str, kind: Any, info: Any, default: Any) -> inspect.Parameter
 
 
 def _parser(opt: Opt) -> Callable[[str], Any]:
-    """The kind's own parser; its words instead of the bare value when it refuses."""
+    """The parser of the kind, with its error message in the form that typer prints."""
     parse = opt.kind.parse
     assert parse is not None
 

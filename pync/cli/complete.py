@@ -1,7 +1,7 @@
 """What completions offer, derived from the table for every shell.
 
-What may follow an option is decided once, in `offer()`, and what is of use in a mode in `beside()`; the
-shells' own words for it are in `bash`, `zsh` and `fish` beside this file. Nothing is written to disk here.
+`offer()` decides what may follow an option, and `beside()` which options are useful in a mode. `bash`, `zsh` and
+`fish` put that into the language of their shell.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 NOTICE = "# Made from the table in pync/options.py by `python -m pync.cli.generate`: do not edit."
 
-#: What to offer where a value cannot be guessed, and where the shell knows what there is of it.
+#: Offers: nothing, because the value cannot be guessed, or one of the lists that the shell itself knows.
 NOTHING: tuple[str, ...] = ()
 FILES: tuple[str, ...] = ("FILES",)
 DIRECTORIES: tuple[str, ...] = ("DIRECTORIES",)
 COMMANDS: tuple[str, ...] = ("COMMANDS",)
 
-#: The kinds of values that are more than the name of a file.
+#: The kinds of values that name a file of a special sort.
 KINDS = {DIRECTORY: DIRECTORIES, COMMAND: COMMANDS}
 
-#: The rows whose values can be listed. hashlib's guaranteed names are the same in every Python.
+#: The rows with a list of possible values. hashlib's guaranteed names are the same in every Python.
 WORDS = {
     "tos": tuple(TOS_WORDS),
     "loop": LOOPS,
@@ -36,15 +36,15 @@ WORDS = {
 }
 
 
-#: What may stand behind --help, which can be without.
+#: The topics that may follow --help.
 HELP_TOPICS = (*TOPICS, ALL)
 
-#: The modes in which other options have no use: what is offered beside each.
+#: Modes in which most options are useless, with the groups that are offered beside each.
 MODES = {"zero": OF_PROBE, "ports": OF_PORTS}
 
 
 def beside(mode: str) -> list[Opt]:
-    """The rows that are of use with a mode, or that are answered at once."""
+    """The rows that are useful with a mode, and the actions (--help, --version)."""
     return [opt for opt in TABLE if opt.attribute in MODES[mode] or opt.kind is ACTION]
 
 
@@ -56,7 +56,7 @@ def offer(opt: Opt) -> tuple[str, ...]:
 
 
 def rivals(opt: Opt) -> list[Opt]:
-    """The rows that do not go with this one, whichever of the two says so."""
+    """The rows that cannot be given with this one, by either of the two rows."""
     return [other for other in TABLE if other.attribute in opt.excludes or opt.attribute in other.excludes]
 
 
@@ -65,7 +65,7 @@ def spellings_of(opts: Iterable[Opt]) -> list[str]:
 
 
 def fill(template: str, **parts: str) -> str:
-    """Put the parts at their `@NAME@`; the braces and dollars are the shell's."""
+    """Replace each `@NAME@`. str.format is no choice, because shells use braces and dollars themselves."""
     for name, part in {"NOTICE": NOTICE, **parts}.items():
         template = template.replace(f"@{name}@", part)
     return template

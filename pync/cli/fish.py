@@ -1,6 +1,6 @@
-"""fish completion: one `complete` line for each row, and functions that look at the words before.
+"""fish completion: one `complete` line for each row, and functions that read the words before the cursor.
 
-What is offered where is `complete`'s; writing the file is `generate`'s.
+`complete` decides what is offered, and `generate` writes the file.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ complete -c pync -n 'contains service (__pync_wanted)' -a '(__pync_services)'
 
 
 def script() -> str:
-    """A file for one of fish's completion directories."""
+    """The file for one of fish's completion directories."""
     return fill(
         FISH,
         SPECS=" ".join(spec for opt in TABLE for spec in _fish_specs(opt)),
@@ -88,14 +88,14 @@ def _long_names(opt: Opt) -> list[str]:
 
 
 def _fish_specs(opt: Opt) -> list[str]:
-    """The row for fish's argparse: `o/output=`, `k/keep-open`; `+` lets it come more than once."""
+    """The row for fish's argparse: `o/output=`, `k/keep-open`; `+` allows it more than once."""
     first, *others = _long_names(opt)
     letter = f"{opt.short}/" if opt.short else ""
     value = "=+" if opt.takes_value else ""
     return [f"{letter}{first}{value}", *(f"{name}{value}" for name in others)]
 
 
-#: What stands for each in a row: -r wants a value, -F lets it be a file, -x is for one that is none.
+#: fish's options for each offer: -r requires a value, -F completes files, -x requires a value that is no file.
 FISH_OFFERS = {
     FILES: " -r -F",
     DIRECTORIES: " -x -a '(__pync_directories)'",

@@ -1,7 +1,7 @@
-"""Writes what is made from the option table and man/*.txt: man page, completions, the README's tables.
+"""Writes the files that are made from the option table and man/*.txt: man page, completions, the README's tables.
 
-`python -m pync.cli.generate` writes the files, with `--check` it only names those that are stale.
-The same sources give the same bytes: nothing here asks for the time, the machine or the user.
+`python -m pync.cli.generate` writes the files; with `--check` it only names the stale ones. The same sources
+always give the same bytes, independent of time, machine and user.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The files that are generated as a whole, and what makes them out of the source tree given.
+#: The files that are generated as a whole, each with the function that makes it from a source tree.
 FILES: dict[str, Callable[[Path], str]] = {
     "man/pync.1": lambda root: man.page(root / "man"),
     "man/pync-recipes.7": lambda root: man.recipes(root / "man"),
@@ -36,7 +36,7 @@ README = "README.md"
 
 
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Write what is stale below `root`, or with --check name it; returns the exit code."""
+    """Write the stale files below `root`, or with --check name them; returns the exit code."""
     parser = argparse.ArgumentParser("python -m pync.cli.generate", description="Write what the option table makes.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     checking = parser.parse_args(argv).check
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 def stale(root: Path) -> dict[str, str]:
-    """The files below `root` that differ from what they should be, with what they should be.
+    """The stale files below `root`, each with its right content.
 
     Raises:
         Fault: `root` is no source tree, or its README lacks the marks.
@@ -74,10 +74,10 @@ def _current(path: Path) -> bytes | None:
 
 
 def readme(text: str) -> str:
-    """The README with its generated parts made anew; the rest of it stays as it is.
+    """The README with its generated parts replaced.
 
     Raises:
-        Fault: a part's marks are not there exactly once.
+        Fault: the marks of a part are missing or appear more than once.
     """
     for name, lines in {"options": option_table(), "exit codes": exit_code_table()}.items():
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end of generated: {name} -->"
@@ -90,7 +90,7 @@ def readme(text: str) -> str:
 
 
 def option_table() -> list[str]:
-    """A folded table with a row for each option; a line of HTML for each group keeps the README short."""
+    """A folded table with a row for each option. Each group is one line of HTML, to keep the README short."""
     lines = ["<details><summary>All options, by group</summary>", "", "<table>"]
     for group in GROUPS:
         rows = [opt for opt in TABLE if opt.group == group]
@@ -115,12 +115,12 @@ OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
 def _marked(text: str) -> str:
-    """Text for a cell of an HTML table, options in it set as code."""
+    """Text for a cell of an HTML table, with its options set as code."""
     return OPTION.sub(r"<code>\g<0></code>", html.escape(text, quote=False))
 
 
 def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table, options in it set as code."""
+    """Text for a cell of a Markdown table, with its options set as code."""
     return OPTION.sub(r"`\g<0>`", text).replace("|", "\\|")
 
 

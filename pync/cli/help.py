@@ -1,7 +1,7 @@
-"""What --help shows, in plain text: one screen of what is used most, one group, or all of them.
+"""The text of --help: one screen with the most used options, one group, or all of them.
 
-Everything said of an option comes from the table: `common` is its few words for the first screen, `help`
-its sentence elsewhere. Neither typer nor rich is loaded for it, because help should come at once.
+All words about an option come from the table: `common` for the first screen, `help` elsewhere. Neither typer nor
+rich is loaded, because help should appear at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OPERANDS = (
     "HOST is a name, an IPv4 or an IPv6 address; PORT is a number, a range, a list or a service name; HOST:PORT "
     "in one word will do. TIME is 5, 2.5, 500ms, 5s, 1m or 1h; SIZE is 4096, 64k, 1M or 1G."
 )
-#: What is typed, and what it does. Every pync in it is parsed by a test.
+#: A command line, and what it does. A test parses each of them.
 EXAMPLES = (
     ("pync -l 10000 > copy", "receive a file; the other side:"),
     ("pync host 10000 < file", "send it, leave when all is across"),
@@ -28,18 +28,18 @@ EXAMPLES = (
 ALL = "all"
 TOPICS = {group.lower().replace(" ", "-"): group for group in GROUPS}
 
-#: The first screen fits a terminal of 80 columns; longer lines than MOST are hard to read on any.
+#: The first screen fits a terminal of 80 columns. Lines longer than MOST are hard to read on any terminal.
 WIDTH, MOST = 80, 100
 LABEL, SPELLED, CELL = 13, 12, 33
-#: Where the sentences of a group begin, and where they do on a terminal that is narrow.
+#: The column where the sentences of a group begin; the same for a narrow terminal.
 HELP_AT, NARROW, NARROW_HELP_AT = 30, 60, 8
 
 
 def page(topic: str | None, columns: int = 0) -> str:
-    """The page for what stands behind --help, None: nothing does. `columns` is the terminal's width, 0: it is none.
+    """The page for a topic of --help; None: the first screen. `columns` is the width of the terminal, 0 without one.
 
     Raises:
-        UsageFault: no group is called like this; the text lists them.
+        UsageFault: no group has that name; the message lists them.
     """
     width, bold = min(columns or WIDTH, MOST), columns > 0
     if topic is None:
@@ -74,7 +74,7 @@ def _first_screen(bold: bool) -> str:
 
 
 def _short(opt: Opt) -> str:
-    """`-q TIME`, `--wait TIME`: the letter where there is one."""
+    """`-q TIME`, or `--wait TIME` for an option without a letter."""
     return f"{opt.spellings()[0]} {opt.kind.metavar}".rstrip()
 
 
@@ -103,7 +103,7 @@ def _row(opt: Opt, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """textwrap.wrap for words that are shorter than a line: its regular expressions cost more than the page."""
+    """Like textwrap.wrap for words shorter than a line, without its regular expressions, which are slow."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:

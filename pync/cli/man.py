@@ -1,9 +1,8 @@
 """The man page pync(1), in mdoc(7): prose from man/*.txt, options and exit codes from their tables.
 
-The prose is plain text; `prose()` turns every option, every placeholder such as FILE and every
-`literal` in it into the macro for it, and is the only place that escapes anything. An option that is
-not in the table cannot be spoken of: that is an error, not a typing mistake in the page.
-No prose stands here, and pync itself never imports this: the texts are not installed with it.
+The texts are plain. `prose()` turns every option, every placeholder such as FILE and every `literal` into its
+macro, and does all the escaping. It raises an error for an option that is not in the table, so that the page
+cannot contain a misspelt one. Only the generator imports this file, because the texts are not installed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from pync.options import Opt
 
-#: The day the prose below was last revised; change it with the prose. mdoc wants a date.
+#: The day when the texts were last revised, because mdoc requires a date. Change it with the texts.
 REVISED = "November 20, 2026"
 
 WIDTH = 78
@@ -45,7 +44,7 @@ SEE_ALSO = [
 
 
 def page(texts: Path) -> str:
-    """The whole page, with the prose of the files in `texts`, one for each section."""
+    """The whole page, with a section for each file in `texts`."""
 
     def section(name: str) -> list[str]:
         return sections((texts / f"{name}.txt").read_text("utf-8"))
@@ -69,7 +68,7 @@ def page(texts: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Groups of so many options are those that a mode has no use for: all but its own.
+#: A group with at least this many options holds all those that a mode cannot use.
 MANY, ANY_OTHER = 30, "Any option but those named under --ports"
 #: The headings of pync-recipes(7), and the files of their texts.
 RECIPES = {
@@ -82,7 +81,7 @@ RECIPES = {
 
 
 def recipes(texts: Path) -> str:
-    """The page of the longer recipes, made from the files in `texts` alone."""
+    """The page of the longer recipes, made from the files in `texts`."""
     lines = [
         '.\\" Made by `python -m pync.cli.generate` from man/recipes-*.txt: do not edit.',
         *[f".Dd {REVISED}", ".Dt PYNC-RECIPES 7", ".Os"],
@@ -117,7 +116,7 @@ def _between_groups() -> Iterator[str]:
     """A sentence for each rule between groups of options."""
     for rule in RULES:
         groups = [_any_of(ROWS[name] for name in group) if len(group) < MANY else ANY_OTHER for group in rule.when]
-        text = re.sub(r"(-\w)/--[\w-]+", r"\1", rule.sentence.format(*groups))  # one spelling does for the page
+        text = re.sub(r"(-\w)/--[\w-]+", r"\1", rule.sentence.format(*groups))  # the page needs one spelling
         yield text[:1].upper() + text[1:] + "."
 
 
@@ -128,7 +127,7 @@ def _head(opt: Opt) -> str:
 
 
 def _about(opt: Opt) -> str:
-    """The sentences about an option: help, detail, and how it goes with others."""
+    """The sentences about an option: help, detail, and the options that it needs, implies and excludes."""
     sentences = [opt.help[:1].upper() + opt.help[1:] + ".", opt.detail]
     if opt.needs:
         sentences.append(f"Needs {_any_of(ROWS[need] for need in opt.needs)}.")
@@ -158,8 +157,8 @@ def _see_also() -> list[str]:
 def sections(text: str) -> list[str]:
     """The lines of mdoc for a file of prose.
 
-    An empty line ends a block. A block whose lines are all indented is shown as it stands; one whose
-    first line alone is not indented is an item of a list, its first line the head; the rest are paragraphs.
+    An empty line ends a block. If all lines of a block are indented, it is shown as it stands. If all but the
+    first are indented, it is an item of a list with the first line as its head. Any other block is a paragraph.
     """
     lines: list[str] = []
     for kind, blocks in groupby(re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")), _kind):
@@ -184,7 +183,7 @@ def _kind(block: str) -> str:
 
 
 def _item(tag: str) -> list[str]:
-    """The head of a list's item; `Xo` keeps its words from being taken for macros."""
+    """The head of an item; `Xo` prevents its words from being read as macros."""
     lines = prose(tag)
     if len(lines) == 1 and lines[0].startswith("."):
         return [f".It {lines[0][1:]}"]
@@ -200,7 +199,7 @@ def _list(items: Iterable[tuple[list[str], str]]) -> list[str]:
 
 # --- from plain text to mdoc
 
-#: A sentence ends between a word and the next one like this; "..." ends none.
+#: A sentence ends before a word that matches this; "..." does not end one.
 SENTENCE_END = re.compile(r".*(?<!\.\.)[.?!] ([A-Z`-]|pync)")
 WORD = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
 PARTS = re.compile(r"([(\[]*)(`[^`]+`|.*?)([.,:;?!)\]]*)")
@@ -210,7 +209,7 @@ def prose(text: str) -> list[str]:
     """The lines of mdoc for plain text: a new line for each sentence and for each macro.
 
     Raises:
-        ValueError: the text speaks of an option that is not in the table.
+        ValueError: the text names an option that is not in the table.
     """
     words = WORD.findall(text)
     lines: list[str] = []
@@ -228,9 +227,9 @@ def prose(text: str) -> list[str]:
 
 
 def _macro(word: str) -> str | None:
-    """The macro line for a word that is more than text; punctuation around it stays outside."""
+    """The macro line for a word, None for plain text; punctuation around the word stays outside the macro."""
     match = PARTS.fullmatch(word)
-    assert match is not None  # the middle part takes anything
+    assert match is not None  # the middle part matches any text
     opening, core, closing = match.groups()
     if core.startswith("`"):
         call = f'Ql "\\&{_literal(core[1:-1])}"'  # \& keeps a word such as "Ar" from being a macro
@@ -259,7 +258,7 @@ def _wrapped(words: list[str]) -> list[str]:
 
 
 def _guarded(line: str) -> str:
-    """A dot or a quote that begins a line would make it a request."""
+    """The line, guarded if it begins with a dot or a quote, because that would make it a request."""
     return f"\\&{line}" if line.startswith((".", "'")) else line
 
 
@@ -267,7 +266,7 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\e")
 
 
-#: What would come out as something typographic, and could not be pasted into a shell.
+#: Characters that would come out as typographic ones, which could not be pasted into a shell.
 EXACT = str.maketrans({"\\": "\\e", '"': "\\(dq", "-": "\\-", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti"})
 
 

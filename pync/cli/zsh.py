@@ -1,6 +1,6 @@
 """zsh completion: a file for `fpath`, made of _arguments' specifications (zshcompsys(1)).
 
-What is offered where is `complete`'s; writing the file is `generate`'s.
+`complete` decides what is offered, and `generate` writes the file.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ fi
 
 
 def script() -> str:
-    """A file for a directory of zsh's `fpath`."""
+    """The file for a directory of zsh's `fpath`."""
     return fill(
         ZSH,
         UNIX_GIVEN=_zsh_given("unix"),
@@ -73,12 +73,12 @@ def _zsh_given(attribute: str) -> str:
     return " || ".join(f"${{+opt_args[{spelling}]}}" for spelling in ROWS[attribute].spellings())
 
 
-#: What zsh has for each. A blank alone offers nothing; one in front keeps zsh from putting words behind the first.
+#: zsh's action for each offer. A lone blank offers nothing; a leading one keeps zsh from adding arguments.
 ZSH_OFFERS = {FILES: "_files", DIRECTORIES: "_path_files -/", COMMANDS: " _command_names -e", NOTHING: " "}
 
 
 def _zsh_spec(opt: Opt) -> str:
-    """What the row rules out, its spellings, its help, its value (zshcompsys(1), _arguments)."""
+    """The specification of a row: its rivals, spellings, help and value (zshcompsys(1), _arguments)."""
     words = _zsh_words(opt)
     braces = f"{{{','.join(words)}}}" if len(words) > 1 else words[0]
     text = opt.help.replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
@@ -86,7 +86,7 @@ def _zsh_spec(opt: Opt) -> str:
 
 
 def _zsh_words(opt: Opt) -> list[str]:
-    """The spellings, marked with where a value may stand: `-o+` both ways, `--output=` too."""
+    """The spellings with marks for their values: `-o+` and `--output=` take them in the same word or the next."""
     if opt.attribute == "help":
         return [f"{word}=" if word.startswith("--") else word for word in opt.spellings()]
     if not opt.takes_value:

@@ -1,7 +1,7 @@
-"""What an open port says: its greeting, or its answer to the questions of `wire.probes` where it is silent.
+"""What an open port says: its greeting or, if it is silent, its answer to the questions of `wire.probes`.
 
-The first question goes over the connection that is there, each further one over a fresh one. What is
-asked next, and when an answer is whole, is decided in `wire.probes`; which ports are open by `probe.sweep`.
+The first question uses the existing connection, and each further one a new connection. `probe.sweep` finds the open
+ports; `wire.probes` decides what to ask next and when an answer is whole.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from pync.probe.outcome import Outcome
     from pync.probe.prober import Prober
 
-#: Seconds of silence until the service is asked, and until the line that it has begun counts as whole.
+#: Seconds of silence before the service is asked, and before a line that it has begun counts as whole.
 SILENCE, LINE_TIME = 0.3, 1.0
-#: More of an answer than this is not read: it holds the head of an HTTP response, cookies and all.
+#: The most bytes read of an answer: enough for the head of an HTTP response with its cookies.
 BANNER_SIZE = 4096
 GREETING = -1
 
 
 class _Interview:
-    """One open port: which question it has been asked, what it says to it, until when that is waited for."""
+    """One open port: the question asked last, the answer so far, and the time until which it is awaited."""
 
     __slots__ = ("asked", "connecting", "outcome", "said", "until")
 
@@ -40,7 +40,7 @@ class _Interview:
 
 
 class Interviews:
-    """The open ports of one host that are listened to."""
+    """The interviews with the open ports of one host."""
 
     def __init__(self, prober: Prober) -> None:
         self._prober = prober
@@ -50,14 +50,14 @@ class Interviews:
         return len(self._of)
 
     def begin(self, sock: socket.socket, outcome: Outcome) -> None:
-        """Listen on a connection that stands."""
+        """Begin an interview on an established connection."""
         self._of[sock] = _Interview(outcome)
         self._prober.watch(sock, selectors.EVENT_READ, None)
 
     def ready(self, sock: socket.socket) -> None:
-        """A connection stands, or a piece of an answer has come."""
+        """A connection is established, or a piece of an answer has come."""
         interview = self._of.get(sock)
-        if interview is None:  # an event of the round in which it was closed
+        if interview is None:  # a late event of a socket that was closed in the same round
             return
         if interview.connecting:
             self._ask(sock, interview)
@@ -75,7 +75,7 @@ class Interviews:
             self._go_on(sock, interview, closed=not piece)
 
     def look_at_the_clock(self, now: float) -> None:
-        """Ask those that have been silent for long enough, and go on where an answer does not come."""
+        """Ask the services that have been silent for SILENCE, and go on if an answer fails to come."""
         for sock, interview in list(self._of.items()):
             if interview.until > now:
                 continue
@@ -87,7 +87,7 @@ class Interviews:
                 self._go_on(sock, interview)
 
     def next_event(self) -> float:
-        """When the next of them is due."""
+        """When `look_at_the_clock` must be called next."""
         return min((interview.until for interview in self._of.values()), default=float("inf"))
 
     def drop_all(self) -> None:
@@ -97,7 +97,7 @@ class Interviews:
         self._of.clear()
 
     def _ask(self, sock: socket.socket, interview: _Interview) -> None:
-        """Send the question; the send buffer of a fresh connection takes it whole."""
+        """Send the question, which fits the send buffer of a new connection."""
         question = TALK[interview.asked]
         interview.connecting = False
         interview.until = time.monotonic() + question.patience
@@ -109,7 +109,7 @@ class Interviews:
         self._prober.watch(sock, selectors.EVENT_READ, None)
 
     def _go_on(self, sock: socket.socket, interview: _Interview, closed: bool = False) -> None:
-        """The answer is whole, or will not come: ask anew what is left to ask, or report."""
+        """The answer is whole, or will not come: ask the next question, or report."""
         del self._of[sock]
         self._prober.forget(sock)
         said, interview.said = interview.said, b""

@@ -1,7 +1,7 @@
-"""A large sweep in two processes: each has half of the ports, and of what may be open at once.
+"""A large sweep in two processes: each probes half of the ports, with half of the sockets.
 
-The second process is a fork that writes its outcomes into a pipe when it is done, and is ended with us
-in any case. What is probed, and how, is `probe.sweep`'s business.
+The second process is a fork. It writes its outcomes into a pipe when it is done, and it always ends with us.
+`probe.sweep` does the probing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     Report = Callable[[Outcome], None]
 
-#: Below this many ports a second process costs more than it brings (measured on loopback: 5 ms).
+#: For fewer ports a second process costs more than it saves (measured on loopback: 5 ms).
 WORTHWHILE = 4096
 
 
 def pays_off(ports: list[int]) -> bool:
-    """Whether a second process would help, and may be forked: not beside threads (fork(2))."""
+    """Whether a second process would save time and may be forked, which is not safe with other threads (fork(2))."""
     threading = sys.modules.get("threading")
     alone = threading is None or threading.active_count() == 1
     return len(ports) >= WORTHWHILE and alone and _processors() > 1
@@ -41,7 +41,7 @@ def _processors() -> int:
 
 
 class ForkedSweep:
-    """A sweep whose second half runs in a process of its own. `make` makes the sweep of one half."""
+    """A sweep that runs its second half in another process. `make` makes the sweep of one half."""
 
     def __init__(self, addresses: list[Address], make: Callable[[Report], Sweep], report: Report) -> None:
         self._addresses = addresses
@@ -51,7 +51,7 @@ class ForkedSweep:
         self._child = 0
 
     def run(self, ports: list[int]) -> None:
-        """Probe them all; outcomes of the second half are reported after those of the first."""
+        """Probe all ports; the outcomes of the second half are reported after those of the first."""
         half = len(ports) // 2
         with open(self._fork(ports[half:]), "rb") as pipe:
             self._sweep.run(ports[:half])
@@ -62,16 +62,16 @@ class ForkedSweep:
             self._report(self._unpack(packed))
 
     def close(self) -> None:
-        """End the second process, if it is still there, and close what is open."""
+        """End the second process if it still runs, and close all descriptors."""
         if self._child:
             os.kill(self._child, signal.SIGKILL)
             self._reap()
         self._sweep.close()
 
     def _fork(self, ports: list[int]) -> int:
-        """Start the second process; what it found can be read from the descriptor."""
+        """Start the second process; returns the descriptor to read its outcomes from."""
         reading, writing = os.pipe()
-        # A signal between the fork and the next step would leave a process that nobody knows of.
+        # A signal between the fork and the registration would leave an unknown process behind.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
         self._child = os.fork()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -84,7 +84,7 @@ class ForkedSweep:
             self._probe_into(writing, ports)
             code = 0
         finally:
-            os._exit(code)  # not through the parent's clean-up
+            os._exit(code)  # skip the clean-up of the parent
 
     def _probe_into(self, pipe: int, ports: list[int]) -> None:
         found: list[Outcome] = []
@@ -95,12 +95,12 @@ class ForkedSweep:
             data = data[os.write(pipe, data) :]
 
     def _reap(self) -> int:
-        """Wait for the second process: its status, 0 where it came to its end."""
+        """Wait for the second process; returns its status, 0 for success."""
         child, self._child = self._child, 0
         return os.waitpid(child, 0)[1]
 
     def _pack(self, outcome: Outcome) -> int | tuple[Any, ...]:
-        """Plain values for the pipe; the bulk, refused at the only address, is no more than a number."""
+        """An outcome as plain values for the pipe. Most ports are refused at the only address; they become a number."""
         if outcome.state == REFUSED and len(self._addresses) == 1:
             return outcome.port
         failures = [(self._index(address), error.errno) for address, error in outcome.failures]

@@ -1,6 +1,6 @@
-"""What is known of a probed port: its state, the address that decided, each address's own error.
+"""The outcome of a probed port: its state, the deciding address, and the error of each address.
 
-Words and numbers only: who probes is in `probe.sweep` and `probe.udp_probe`, who shows it in `probe.scan`.
+Words and numbers only. `probe.sweep` and `probe.udp_probe` probe; `probe.scan` shows the outcome.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 OPEN, REFUSED, TIMED_OUT, UNREACHABLE, NO_ANSWER = "open", "refused", "timed out", "unreachable", "no answer"
 
-#: What an error says of a port; whatever is not here means that the host cannot be reached.
+#: Error of connect(2) → state of the port. Any other error means that the host cannot be reached.
 STATES = {errno.ECONNREFUSED: REFUSED, errno.ECONNRESET: REFUSED, errno.ETIMEDOUT: TIMED_OUT}
-#: An answer from one address counts more than silence or a missing route at another.
+#: The strongest state first: an answer from one address counts more than silence or a missing route at another.
 STRENGTH = (OPEN, REFUSED, NO_ANSWER, TIMED_OUT, UNREACHABLE)
 
 
 class Outcome:
-    """What is known of a port: its state, the address that decided, each address's own error."""
+    """The state of a port, the address that decided it, and the error of each address."""
 
     __slots__ = ("address", "banner", "failures", "port", "state")
 
@@ -36,12 +36,12 @@ class Outcome:
 
 
 def state_of(error: OSError) -> str:
-    """The state of a port whose connect failed like this."""
+    """The state of a port after connect(2) has failed with this error."""
     return STATES.get(error.errno or 0, UNREACHABLE)
 
 
 def at_port(address: Address, port: int) -> Address:
-    """The same host, another port; a path has none."""
+    """The same host with another port; a path stays as it is."""
     if not isinstance(address.sockaddr, tuple):
         return address
     host, _, *rest = address.sockaddr
@@ -49,16 +49,16 @@ def at_port(address: Address, port: int) -> Address:
 
 
 def failed_outcome(port: int, failures: list[Failure]) -> Outcome:
-    """The outcome of a port that no address opened: the strongest statement of any of them."""
+    """The outcome of a port that is open at no address: the strongest state of them all."""
     states = [(STRENGTH.index(state_of(error)), address) for address, error in failures]
     strength, address = min(states, key=lambda pair: pair[0])
     return Outcome(port, STRENGTH[strength], address, failures)
 
 
-#: One for all: there may be tens of thousands of them.
+#: One object for all ports, because tens of thousands may be refused.
 _REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def refused_outcome(port: int, address: Address) -> Outcome:
-    """The outcome of a port whose only address refused."""
+    """The outcome of a port that its only address has refused."""
     return Outcome(port, REFUSED, address, [(address, _REFUSAL)])

@@ -1,7 +1,7 @@
 """Trying again: --wait until a port answers (or no longer does), --retry a connection.
 
-Only connecting is repeated here. Once bytes have flowed nothing is begun anew, and our input is not
-touched before the connection stands.
+Only connecting is repeated. Our input stays untouched until the connection is established, and a session that has
+begun is never repeated.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     Dialed = tuple[socket.socket, Address]
     Attempt = Callable[[Plan], Dialed]
 
-#: Seconds between two attempts of --wait: short at first, for what is about to start, then longer.
+#: Seconds between two attempts of --wait: short at first, because the server may be about to start, then longer.
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 1.0, 1.5
-#: The same for --retry, where the peer is known to be in trouble.
+#: The same for --retry, with longer pauses because the peer is known to be in trouble.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
-#: What may be over soon; anything else, such as a bad port, will not.
+#: Faults that may pass; others, such as a bad port, will not.
 PASSING = (DialFault, NameFault)
 
 
 def dial_patiently(host: str, port: int | str, plan: Plan, console: Console) -> Dialed:
-    """Dial until it answers, within the bounds of --wait or --retry.
+    """Dial until the host answers, within the bounds of --wait or --retry.
 
     Raises:
-        Fault: with code 3 when the time is over, naming the last cause; else the last attempt's own.
+        Fault: with code 3 and the last cause if the time is over; else the fault of the last attempt.
     """
     return _patiently(lambda bounded: dial(host, port, bounded, console.note), plan, console)
 
 
 def dial_unix_patiently(path: str, plan: Plan, own: BoundPath, console: Console) -> Dialed:
-    """The same for the socket at a path; `own` as for `dial_unix`."""
+    """`dial_patiently` for the socket at a path; `own` as for `dial_unix`."""
 
     def attempt(bounded: Plan) -> Dialed:
-        own.remove()  # what the attempt before was bound to
+        own.remove()  # the path to which the last attempt was bound
         return dial_unix(path, bounded, own)
 
     return _patiently(attempt, plan, console)
@@ -88,7 +88,7 @@ def _until(deadline: float, attempt: Attempt, plan: Plan, console: Console) -> D
 
 
 def _within(plan: Plan, deadline: float) -> Plan:
-    """The same plan, but no attempt goes on for longer than what is left."""
+    """The same plan, with each attempt limited to the time that is left."""
     left = max(0.001, deadline - time.monotonic())
     return plan.changed(limits=plan.limits.within(left))
 
@@ -99,7 +99,7 @@ def _note(console: Console, text: str) -> None:
 
 
 class _Awaited:
-    """The ports of one target that are not yet as they should be, and why."""
+    """The ports of one target that are not yet in the awaited state, and the causes."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -112,23 +112,23 @@ class _Awaited:
         self._left, self._causes = [], []
 
     def wait_on(self, port: int, causes: list[str]) -> None:
-        """A port is not as it should be."""
+        """A port is not in the awaited state."""
         self._left.append(port)
         self._causes += causes
 
     def wait_on_name(self, fault: NameFault) -> None:
-        """The name is not known yet: every port is still to come."""
+        """The name does not resolve yet, so that every port is still awaited."""
         self._left, self._causes = list(self.target.ports), [fault.text]
 
     def end(self, console: Console) -> None:
-        """The round is over; a new cause is told."""
+        """The round is over: report a new cause."""
         if self._causes != self.cause and self._causes:
             _note(console, "\n".join(f"{cause}; waiting" for cause in self._causes))
         self.target.ports, self.cause = self._left, self._causes
 
 
 def wait_for_ports(targets: list[Target], plan: Plan, console: Console) -> int:
-    """Probe until every port is open (with --until-closed: none is), or the time is over; the exit code."""
+    """Probe until every port is open (--until-closed: closed), or the time is over; returns the exit code."""
     assert plan.probing.wait is not None
     deadline = time.monotonic() + plan.probing.wait
     awaited = [_Awaited(target) for target in targets]
@@ -152,7 +152,7 @@ def wait_for_ports(targets: list[Target], plan: Plan, console: Console) -> int:
 
 
 def _probe_again(awaited: list[_Awaited], plan: Plan, console: Console, limit: float) -> None:
-    """Probe what is left, all at the same time; ports that are as they should be are told of, and are done."""
+    """Probe the remaining ports at the same time; those in the awaited state are reported and removed."""
     by_target = {each.target: each for each in awaited}
     for each in awaited:
         each.begin()
@@ -167,7 +167,7 @@ def _probe_again(awaited: list[_Awaited], plan: Plan, console: Console, limit: f
             by_target[target].wait_on(outcome.port, failures(target.name, outcome))
 
     def unknown(target: Target, fault: NameFault) -> None:
-        if not plan.probing.until_closed:  # what has no name any more is closed
+        if not plan.probing.until_closed:  # a name that no longer resolves counts as closed
             by_target[target].wait_on_name(fault)
 
     probe([each.target for each in awaited], plan, seen, unknown, limit)

@@ -1,6 +1,6 @@
 """Many ports under way at once: the queue, the limits and the waiting that all probing shares.
 
-How a port is begun, and what its answers mean, is for `probe.sweep` (TCP) and `probe.udp_probe` to say.
+`probe.sweep` (TCP) and `probe.udp_probe` know how to begin a port and what its answers mean.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pync.net.resolve import Address
     from pync.probe.outcome import Outcome
 
-#: Descriptors that are left to everything else when the limit is low.
+#: Descriptors kept free for other uses if the limit is low.
 RESERVED = 16
 
-#: What opening a socket fails with where the machine lacks the family.
+#: The errors of socket(2) on a machine without the address family.
 NO_FAMILY = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 
 
 def descriptor_limit(wanted: int) -> int:
-    """How many sockets may be open at once: `wanted`, or what RLIMIT_NOFILE leaves (getrlimit(2))."""
+    """How many sockets may be open at once: `wanted`, or fewer if RLIMIT_NOFILE demands it (getrlimit(2))."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -41,7 +41,7 @@ def descriptor_limit(wanted: int) -> int:
 
 
 class Crowd:
-    """Ports under way at many hosts at once: at most `parallel` of them over all. Each host has a prober of its own."""
+    """Probes ports of many hosts at once, at most `parallel` in all. Each host has a prober of its own."""
 
     def __init__(self, parallel: int) -> None:
         self.selector = selectors.DefaultSelector()
@@ -61,7 +61,7 @@ class Crowd:
             self._let_go(None if coming is None else coming[0])
 
     def _begin(self, coming: tuple[Prober, int] | None, waiting: Iterator[tuple[Prober, int]]) -> Any:
-        """Begin as many as may be under way; gives the one that comes next."""
+        """Begin as many ports as may be under way; returns the next one."""
         busy = self._busy()
         while coming is not None and busy < self._parallel:
             prober, port = coming
@@ -92,13 +92,13 @@ class Crowd:
             prober.look_at_the_clock(now)
 
     def _let_go(self, needed: Prober | None) -> None:
-        """Hosts that are done keep no socket, for there may be tens of thousands of them."""
+        """Close the sockets of hosts that are done, because there may be tens of thousands of hosts."""
         for prober in [each for each in self._at_work if each is not needed and not each.busy()]:
             prober.rest()
             del self._at_work[prober]
 
     def close(self) -> None:
-        """Close what is open still; a crowd can run several times before."""
+        """Close all sockets. A crowd can run several times before."""
         for prober in self._at_work:
             prober.drop_all()
         self._at_work.clear()
@@ -106,11 +106,10 @@ class Crowd:
 
 
 class Prober:
-    """Probes ports at the addresses of one host, in a crowd that others may belong to.
+    """Probes ports at the addresses of one host, in a crowd that it may share with other probers.
 
-    Each port has `limit` seconds, and none goes on after `until`, a time of the monotonic clock. `report`
-    is called for each port as soon as its outcome is known. Without a `crowd` it makes one of its own, of
-    at most `parallel` ports.
+    Each port has `limit` seconds, and all end at `until`, a time of the monotonic clock. `report` is called for
+    each port as soon as its outcome is known. Without a `crowd`, the prober makes its own for `parallel` ports.
     """
 
     def __init__(
@@ -133,36 +132,36 @@ class Prober:
         self.selector = self._crowd.selector
 
     def run(self, ports: Iterable[int]) -> None:
-        """Probe them all, in this order; returns when each has been reported."""
+        """Probe the ports in this order; returns when each has been reported."""
         self._crowd.run((self, port) for port in ports)
 
     def close(self) -> None:
-        """Close what is open still, of the whole crowd; a prober can run several times before."""
+        """Close all sockets of the whole crowd. A prober can run several times before."""
         self.drop_all()
         self._crowd.close()
 
     def watch(self, sock: socket.socket, events: int, port: Any) -> None:
-        """Let `ready` be called with the port when something happens to the socket."""
+        """Call `ready` with the port at these events of the socket."""
         if sock in self.selector.get_map():
             self.selector.modify(sock, events, (self, port))
         else:
             self.selector.register(sock, events, (self, port))
 
     def forget(self, sock: socket.socket) -> None:
-        """Close a socket, watched or not."""
+        """Close a socket, whether it is watched or not."""
         if sock in self.selector.get_map():
             self.selector.unregister(sock)
         sock.close()
 
     def deadline(self) -> float:
-        """When the time of a port that begins now is over."""
+        """When the time of a port that begins now will be over."""
         return min(time.monotonic() + self.limit, self._until)
 
     def rest(self) -> None:
-        """Close what is kept for a next port."""
+        """Close sockets that are kept for the next port."""
 
     def drop_all(self) -> None:
-        """Close the sockets of every port, and what is kept."""
+        """Close the sockets of every port, and those kept for the next one."""
 
     def busy(self) -> int:
         """How many ports are under way."""
@@ -173,13 +172,13 @@ class Prober:
         raise NotImplementedError
 
     def ready(self, sock: Any, port: Any) -> None:
-        """Something has happened to a socket of a port."""
+        """A socket of a port has an event."""
         raise NotImplementedError
 
     def next_event(self) -> float:
-        """When the clock must be looked at next."""
+        """When `look_at_the_clock` must be called next."""
         raise NotImplementedError
 
     def look_at_the_clock(self, now: float) -> None:
-        """Do what is due."""
+        """Do all that is due at `now`."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Probe mode (-z): which ports of which hosts, the order and the words of the results, the exit code.
 
-The probing itself is `probe.sweep`'s and `probe.udp_probe`'s. Waiting until a port answers is
-`probe.patience`'s, which asks here.
+`probe.sweep` and `probe.udp_probe` do the probing. `probe.patience` calls `probe` again and again until a port
+answers.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     Unknown = Callable[[Target, NameFault], None]
 
 
-#: Seconds for each port, and ports at once, unless the command line says otherwise.
+#: The default seconds for each port, and the default number of ports at once.
 LIMIT = 3.0
 PARALLEL = 256
 
 
 def run_scan(targets: list[Target], plan: Plan, console: Console) -> int:
-    """Probe the ports of each target and show what they are; returns the exit code.
+    """Probe the ports of each target and show their states; returns the exit code.
 
     Raises:
-        Fault: a name does not resolve, or a port is none. Nothing has been probed then.
+        Fault: a name does not resolve, or a port is invalid; raised before the first probe.
     """
     states: set[str] = set()
 
@@ -68,7 +68,7 @@ def run_scan(targets: list[Target], plan: Plan, console: Console) -> int:
 
 
 class _Host:
-    """A target whose name is resolved: its addresses, and its ports in the order to probe and to show them."""
+    """A resolved target: its addresses, and its ports in the order in which they are probed and shown."""
 
     __slots__ = ("addresses", "ports", "target")
 
@@ -79,9 +79,9 @@ class _Host:
 
 
 def probe(targets: list[Target], plan: Plan, seen: Seen, unknown: Unknown, limit: float | None = None) -> None:
-    """Probe the ports of all targets together; `seen` is called for each port, in their order.
+    """Probe the ports of all targets together; `seen` is called for each port, in order.
 
-    `unknown` is told of names that do not resolve. `limit` is what is left of --wait or --total-timeout, in
+    `unknown` is called for each name that does not resolve. `limit` is the rest of --wait or --total-timeout, in
     seconds, for all of them together.
     """
     until = float("inf") if limit is None else time.monotonic() + limit
@@ -93,9 +93,9 @@ def probe(targets: list[Target], plan: Plan, seen: Seen, unknown: Unknown, limit
 
 
 def _known_hosts(targets: list[Target], plan: Plan, unknown: Unknown, until: float) -> list[_Host]:
-    """The targets whose names resolve, each name resolved once whatever the number of its ports."""
-    numbers: dict[int, list[int]] = {}  # targets of one block share their list of ports
-    # A silent DNS server must not take the time of the other names, nor all of that for probing.
+    """The targets with names that resolve. Each name is resolved once, whatever the number of its ports."""
+    numbers: dict[int, list[int]] = {}  # by list, because the targets of a block share one
+    # A silent DNS server must not use up the time of the other names, nor all the time for probing.
     shares = sum(map(_has_name, targets)) + (len(targets) > 1)
     hosts = []
     for target in targets:
@@ -113,12 +113,12 @@ def _known_hosts(targets: list[Target], plan: Plan, unknown: Unknown, until: flo
 
 
 def _has_name(target: Target) -> bool:
-    """Whether its host must be looked up."""
+    """Whether the host of the target must be looked up."""
     return target.host is not None and not is_address(target.host)
 
 
 def _probe_host(host: _Host, plan: Plan, seen: Seen, until: float) -> None:
-    """All ports of the only host; many of them in two processes."""
+    """Probe all ports of the only host; if they are many, in two processes."""
     report = partial(_InOrder([host], seen).add, host)
 
     def half(report: Report) -> Sweep:
@@ -138,7 +138,7 @@ def _probe_host(host: _Host, plan: Plan, seen: Seen, until: float) -> None:
 
 
 def _probe_hosts(hosts: list[_Host], plan: Plan, seen: Seen, until: float) -> None:
-    """Many hosts side by side; with -i one port of all after the other, with a pause between them."""
+    """Probe many hosts side by side; with -i one port after another, with a pause between them."""
     order = _InOrder(hosts, seen)
     crowd = Crowd(_parallel(hosts, plan))
 
@@ -169,12 +169,12 @@ def _prober(host: _Host, plan: Plan, until: float, report: Report, **of_crowd: A
 
 
 def _seconds(plan: Plan) -> float:
-    """The time of each port."""
+    """The seconds for each port."""
     return plan.limits.connect or LIMIT
 
 
 def _parallel(hosts: list[_Host], plan: Plan) -> int:
-    """How many ports are probed at once, given that each takes a socket for each address of its host."""
+    """How many ports to probe at once. Each takes a socket for each address of its host."""
     most = max(len(host.addresses) for host in hosts)
     return max(1, descriptor_limit((plan.probing.parallel or PARALLEL) * most) // most)
 
@@ -184,14 +184,14 @@ def _opener(host: _Host, plan: Plan) -> Opener:
 
 
 def unix_opener(address: Address) -> socket.socket:
-    """A socket that is to be connected to a path and needs nothing else."""
+    """A new socket to connect to a path."""
     sock = socket.socket(address.family, address.type)
     sock.setblocking(False)
     return sock
 
 
 def _numbers(target: Target, plan: Plan) -> list[int]:
-    """The ports of the target, each once, in the order to probe and to show them."""
+    """The ports of the target, each once, in the order in which they are probed and shown."""
     protocol = "udp" if plan.names.datagram else "tcp"
     ports = list(dict.fromkeys(port_number(port, protocol, plan.names.numeric) for port in target.ports))
     if plan.names.random_ports:
@@ -202,7 +202,7 @@ def _numbers(target: Target, plan: Plan) -> list[int]:
 
 
 def _addresses(target: Target, plan: Plan, left: float) -> list[Address]:
-    """The addresses of a target; its name may be looked up for as many seconds as are left."""
+    """The addresses of a target; looking its name up may take `left` seconds."""
     if target.path is not None:
         if plan.names.source is not None:
             raise UsageFault("-s/--source does not go with -z/--zero and a path")
@@ -220,7 +220,7 @@ def _addresses(target: Target, plan: Plan, left: float) -> list[Address]:
 
 
 class _InOrder:
-    """Passes outcomes on in the order of hosts and ports: what is known early waits for those before it."""
+    """Passes outcomes on in the order of hosts and ports. An early outcome waits for those before it."""
 
     def __init__(self, hosts: list[_Host], pass_on: Seen) -> None:
         self._places = ((host, port) for host in hosts for port in host.ports)
@@ -236,7 +236,7 @@ class _InOrder:
 
 
 def show(host: str, outcome: Outcome, plan: Plan, console: Console) -> None:
-    """Tell of one port: open ones always, the others with -v; with --json each as an object on stdout."""
+    """Show a port: an open one always, any other with -v; with --json each as an object on stdout."""
     if plan.view.json:
         _print_object(host, outcome, console)
     elif outcome.state == OPEN:
@@ -247,7 +247,7 @@ def show(host: str, outcome: Outcome, plan: Plan, console: Console) -> None:
 
 
 def failures(host: str, outcome: Outcome) -> list[str]:
-    """A line for each address that was tried, with its own error."""
+    """A line for each address that was tried, with its error."""
     if outcome.state == UNANSWERED:
         return [f"connect to {host} port {outcome.port} (udp): no answer (open or filtered)"]
     return [describe_failure(host, address, error) for address, error in outcome.failures]
@@ -263,7 +263,7 @@ def _success(host: str, outcome: Outcome) -> str:
 
 
 def _print_object(host: str, outcome: Outcome, console: Console) -> None:
-    """One line of JSON; the keys are described in the man page."""
+    """Print a line of JSON; the man page describes its keys."""
     import json
 
     unix = outcome.address.family == socket.AF_UNIX

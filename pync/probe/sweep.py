@@ -1,7 +1,6 @@
 """Probing TCP ports: many connects at once, each port within its time, whatever its addresses do.
 
-A sweep knows sockets and times, and reports an `Outcome` for each port as soon as it is known. In what
-order outcomes are shown, and in which words, is not decided here.
+A sweep reports an `Outcome` for each port as soon as it is known. `probe.scan` puts outcomes in order and into words.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
     from pync.net.race import Failure
     from pync.net.resolve import Address
 
-#: How long until a path whose queue is full is asked again, in seconds.
+#: Seconds between two attempts at a path with a full queue.
 QUEUE_DELAY = 0.05
 
 
 class _Port:
-    """A port on its way: addresses not tried yet, those under way, when its time is over."""
+    """A port under way: the addresses to try, those being tried, and the end of its time."""
 
     __slots__ = ("deadline", "failures", "next_start", "number", "under_way", "untried")
 
@@ -43,7 +42,7 @@ class _Port:
 
 
 class Sweep(Prober):
-    """Probes TCP ports and paths; with `banner` an open one is heard, and asked where it is silent."""
+    """Probes TCP ports and paths; with `banner` an open one is interviewed."""
 
     def __init__(self, *args: Any, banner: bool = False, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -56,7 +55,7 @@ class Sweep(Prober):
         return len(self._active) + len(self._interviews)
 
     def begin(self, number: int) -> None:
-        """Start a port. Most are refused at once, at their only address, and cost no more than the asking."""
+        """Start a port. Most are refused at once, at their only address, and cost only the connect(2)."""
         if len(self.addresses) == 1 and not self._banner:
             address = at_port(self.addresses[0], number)
             code = self._ask(address)
@@ -73,24 +72,24 @@ class Sweep(Prober):
         self._start_next(port)
 
     def _ask(self, address: Address) -> int:
-        """Connect a spare socket of the family; a refused one can be used again (Linux)."""
+        """Connect a spare socket of the family, because a refused socket can be used again (Linux)."""
         sock = self._spare.get(address.family)
         if sock is None:
             try:
                 sock = self._spare[address.family] = self.open_socket(address)
             except OSError as error:
                 if error.errno not in NO_FAMILY:
-                    raise  # such as no descriptor left, which says nothing of the port
+                    raise  # such as EMFILE, which says nothing about the port
                 return error.errno or 0
         code = sock.connect_ex(address.sockaddr)
         if code == errno.EINPROGRESS:
-            # Within this machine the answer is there already: asking again is cheaper than waiting for it.
+            # Within this machine the answer is there already, and a second connect(2) is cheaper than waiting.
             code = sock.connect_ex(address.sockaddr)
             code = errno.EINPROGRESS if code == errno.EALREADY else code
         return code
 
     def _start_next(self, port: _Port) -> None:
-        """Start the port's next address, and the one after it when that fails at once; the last failure ends it."""
+        """Start the next address of the port, and further ones if it fails at once; the last failure ends the port."""
         while port.untried:
             address = port.untried.pop(0)
             port.next_start = time.monotonic() + ATTEMPT_DELAY
@@ -101,12 +100,12 @@ class Sweep(Prober):
             self.report(failed_outcome(port.number, port.failures))
 
     def _settle(self, port: _Port, address: Address, code: int) -> bool:
-        """Note what came of asking; False where it failed at once."""
+        """Note the result of a connect(2); False if it failed at once."""
         sock = self._spare.pop(address.family, None)
         if sock is None:
             port.failures.append((address, OSError(code, os.strerror(code))))
             return False
-        if code == errno.EAGAIN:  # the queue of a path is full (unix(7)): asked again until its time is over
+        if code == errno.EAGAIN:  # the queue of a path is full (unix(7)): try again until the time is over
             self._spare[address.family] = sock
             port.untried.append(address)
             port.next_start = time.monotonic() + QUEUE_DELAY
@@ -121,14 +120,14 @@ class Sweep(Prober):
         return False
 
     def ready(self, sock: socket.socket, port: _Port | None) -> None:
-        """An answer has come, or something of an interview."""
+        """An answer to connect(2) has come, or an event of an interview."""
         if port is None:
             self._interviews.ready(sock)
         elif sock in port.under_way and not self._answered(port, sock):
             self._start_next(port)
 
     def _answered(self, port: _Port, sock: socket.socket) -> bool:
-        """Whether the answer was a connection; then the port is open."""
+        """Whether the answer was a connection, so that the port is open."""
         error = outcome(sock)
         if error is not None:
             self._failed(port, sock, error)
@@ -149,7 +148,7 @@ class Sweep(Prober):
         port.failures.append((address, error))
 
     def look_at_the_clock(self, now: float) -> None:
-        """Give up ports whose time is over, start further addresses, go on with interviews."""
+        """Give up ports that are out of time, start further addresses, go on with interviews."""
         for port in list(self._active.values()):
             if port.deadline <= now:
                 self._give_up(port)
@@ -165,7 +164,7 @@ class Sweep(Prober):
         self.report(failed_outcome(port.number, port.failures))
 
     def next_event(self) -> float:
-        """The first of the deadlines; ports started earlier end earlier."""
+        """The first deadline. Ports that started earlier end earlier."""
         times = [self._interviews.next_event()]
         if self._active:
             times.append(next(iter(self._active.values())).deadline)
@@ -176,10 +175,10 @@ class Sweep(Prober):
         for sock in port.under_way:
             if sock is not winner:
                 self.forget(sock)
-        port.under_way.clear()  # an event of theirs may be at hand already
+        port.under_way.clear()  # later events of these sockets in this round are ignored
 
     def rest(self) -> None:
-        """Close the sockets that are kept for a next port."""
+        """Close the sockets that are kept for the next port."""
         for sock in self._spare.values():
             sock.close()
         self._spare.clear()

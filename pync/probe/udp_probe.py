@@ -1,7 +1,7 @@
-"""Probing UDP ports: a question, a wait, three answers (open, refused, no answer).
+"""Probing UDP ports: a question, a wait, and one of three states (open, refused, no answer).
 
-Silence is never taken for success: a port that is filtered and one whose service has nothing to say
-look the same. The questions are `wire.probes`'; in which words outcomes are shown is not decided here.
+Silence never counts as success, because a filtered port and a silent service look the same. `wire.probes` has the
+questions, and `probe.scan` shows the outcomes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pync.net.race import Failure
     from pync.net.resolve import Address
 
-#: How often a port is asked within its time: a datagram may be lost, an ICMP error withheld
-#: (Linux sends few of them a second to one destination, icmp(7) icmp_ratelimit).
+#: How often a port is asked within its time, because a datagram may be lost, or an ICMP error withheld
+#: (Linux limits them for each destination, icmp(7) icmp_ratelimit).
 QUESTIONS = 3
 
 
@@ -72,7 +72,7 @@ class UdpSweep(Prober):
             sock = self.open_socket(address)
         except OSError as error:
             if error.errno not in NO_FAMILY:
-                raise  # such as no descriptor left, which says nothing of the port
+                raise  # such as EMFILE, which says nothing about the port
             port.failures.append((address, error))
             return
         try:
@@ -96,12 +96,12 @@ class UdpSweep(Prober):
                 self._refused(port, sock, error)
 
     def ready(self, sock: socket.socket, port: _Port) -> None:
-        """An answer has come, or word that nobody listens."""
+        """An answer has come, or the error that no socket listens there."""
         if sock in port.sockets:
             self._hear(port, sock)
 
     def look_at_the_clock(self, now: float) -> None:
-        """Give up ports whose time is over, ask the others again."""
+        """Give up ports that are out of time, ask the others again."""
         for port in list(self._active.values()):
             if port.deadline <= now:
                 self._end(port, Outcome(port.number, NO_ANSWER, self._silent(port), port.failures))
@@ -119,7 +119,7 @@ class UdpSweep(Prober):
         self._end(port, Outcome(port.number, OPEN, port.sockets[sock], port.failures))
 
     def _refused(self, port: _Port, sock: socket.socket, error: OSError) -> None:
-        """One address is out; the port is when all are."""
+        """One address has refused; the port is refused once all addresses have."""
         address = port.sockets.pop(sock)
         self.forget(sock)
         port.failures.append((address, error))
@@ -142,7 +142,7 @@ class UdpSweep(Prober):
     def _drop(self, port: _Port) -> None:
         for sock in port.sockets:
             self.forget(sock)
-        port.sockets.clear()  # an event of theirs may be at hand already
+        port.sockets.clear()  # later events of these sockets in this round are ignored
 
     def next_event(self) -> float:
         """The first deadline or question that is due."""
@@ -155,5 +155,5 @@ class UdpSweep(Prober):
 def _connect(sock: socket.socket, address: Address) -> None:
     sock.connect(address.sockaddr)
     if sock.getsockname()[:2] == sock.getpeername()[:2]:
-        # The system picked the very port that we ask: nobody else has it, and we would hear ourselves.
+        # The system gave our socket the very port that we ask. So that port is free, and we would hear ourselves.
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
