@@ -1,7 +1,7 @@
 """pync, a netcat for today: joins two byte streams, one of them a network socket.
 
-The public names are loaded when first asked for, so that `import pync` costs nothing.
-Nothing but the version and that list belongs here.
+The public names are loaded when they are first used, so that `import pync` costs nothing.
+Only the version and the list of these names belong here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The command: words in, exit code out. Signals and missing descriptors are dealt with here.
+"""The command: words in, exit code out. This file handles signals and missing descriptors.
 
-Whatever goes wrong becomes an exit code and a line on stderr; nothing else of the program prints
-errors or exits.
+Every failure becomes an exit code and a line on stderr. No other part of the program exits.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run the command with the process's own words and streams."""
+    """Run the command with the words and streams of this process."""
     try:
         console = Console(*_standard_descriptors(), sys.stderr, owned=True)
         wake.install()
@@ -40,10 +39,10 @@ def main() -> int:
 
 
 def _standard_descriptors() -> tuple[int | None, int | None]:
-    """Descriptors 0 and 1, None for one that is closed.
+    """Descriptors 0 and 1; None for a closed one.
 
-    A closed one among 0, 1 and 2 is filled with /dev/null, lest the next socket take its number
-    and be read as standard input.
+    A closed descriptor among 0, 1 and 2 is opened on /dev/null, because the next socket would otherwise get its
+    number and be read as standard input.
     """
     missing = [fd for fd in (0, 1, 2) if not _is_open(fd)]
     for _ in missing:

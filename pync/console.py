@@ -1,7 +1,7 @@
 """The three standard streams of a run, as one object that a library caller or a test can replace.
 
-Messages go out here, a line each: text with control characters made harmless, or with --json an object. What is
-said, and when, is not decided here; what the run comes to is collected in `outcome`.
+Each message is a line: text with its control characters replaced, or with --json an object. The modes decide what to
+say and when; `outcome` collects the results of the run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pync.outcome import Digest
 
     class Outlet(Protocol):
-        """A way to stderr that never blocks: `write` gives the bytes taken, None where there is no room."""
+        """A way to stderr that never blocks: `write` returns the number of bytes taken, None if there is no room."""
 
         kind: str
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
     class Meter(Protocol):
-        """Shows how far the sessions are (--progress)."""
+        """Shows the progress of the sessions (--progress)."""
 
         def begin(self, loop: Reactor, counts: Callable[[], tuple[int, int]], input_fd: int) -> None: ...
         def end(self) -> None: ...
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class TextOutlet:
-    """A stream of text that has no descriptor, such as one in memory."""
+    """A text stream without a descriptor, such as one in memory."""
 
     kind = "text"
     fd = -1
@@ -58,15 +58,15 @@ class TextOutlet:
         return len(data)
 
     def close(self) -> None:
-        """The stream is the caller's."""
+        """Leave the stream open, because it belongs to the caller."""
 
 
 class Console:
-    """Where input comes from, where output goes, and where messages go.
+    """The streams of a run: input, output and messages.
 
-    `stdin` and `stdout` are descriptors; None stands for one that is closed. With `json` each message is an
-    object. `meter` follows the sessions (--progress), `outcome` collects what the run comes to.
-    `owned` descriptors may be replaced.
+    `stdin` and `stdout` are descriptors; None stands for a closed one. With `json` each message is an object.
+    `meter` follows the sessions (--progress), `outcome` collects the results of the run. `owned` descriptors belong
+    to us and may be replaced.
     """
 
     def __init__(self, stdin: int | None, stdout: int | None, stderr: TextIO | None, *, owned: bool = False) -> None:
@@ -81,7 +81,7 @@ class Console:
         self._paths: dict[str, str] = {}
 
     def say(self, text: str, event: str = "message", at: Any = None, **facts: Any) -> None:
-        """Print to stderr, whatever state it is in.
+        """Print to stderr; a closed or broken stderr is ignored.
 
         With --json the line is an object: the event, the address `at` (a sockaddr), the facts, the text.
         """
@@ -96,7 +96,7 @@ class Console:
             self.say(text, event, at, **facts)
 
     def warn(self, text: str, event: str = "warning", **facts: Any) -> None:
-        """Print what is no failure of the run, each line with our name in front."""
+        """Print a warning, each line with our name in front. The run goes on."""
         for line in text.splitlines():
             self.say(line if self.json else f"pync: {line}", event, **facts)
 
@@ -106,27 +106,27 @@ class Console:
         self.warn(text, "error", **facts)
 
     def moved(self, sent: int | None, received: int | None, seconds: float) -> None:
-        """A session is over: with -v its bytes are told; None where they passed by unseen."""
+        """A session is over: with -v print its bytes. None stands for bytes that we have not seen."""
         self.outcome.moved(sent, received, seconds)
         if sent is not None and received is not None:
             self.note(format_moved(sent, received, seconds), "closed", sent=sent, received=received)
 
     def dropped(self, datagrams: int) -> None:
-        """A conversation by datagrams is over: those that the system threw away are always told."""
+        """A conversation by datagrams is over: report those that the system threw away, also without -v."""
         if datagrams:
             self.outcome.dropped(datagrams)
             were = "datagram was" if datagrams == 1 else "datagrams were"
             self.warn(f"{datagrams} {were} dropped because we were too slow", dropped=datagrams)
 
     def hashed(self, digests: Iterable[tuple[str, Digest, str | None]]) -> None:
-        """The digest of each direction, with the log file that may hold the same bytes. They are told at the end."""
+        """Keep the digest of each direction, with the log file that may hold the same bytes, for the end of the run."""
         self.outcome.hashed(
             (direction, digest, holding((self._paths.get(direction), log), digest.size))
             for direction, digest, log in digests
         )
 
     def report(self) -> None:
-        """Tell the counts of a listener, because a signal asks for them."""
+        """Print the counts of a listener, because a signal asks for them."""
         if not self.json:
             for line in self.outcome.report():
                 self.say(line)
@@ -147,13 +147,13 @@ class Console:
             self._stderr.write(line + "\n")
             self._stderr.flush()
         except (OSError, ValueError):
-            self._stderr = None  # it is closed: nothing can be told any more
+            self._stderr = None  # it is closed
 
     def print(self, text: str) -> None:
-        """Write an answer (--help, --version, --json) to the output; a reader that leaves early is no failure.
+        """Write an answer (--help, --version, --json) to the output. A reader may leave early.
 
         Raises:
-            Fault: the output is closed, or takes no more.
+            Fault: the output is closed, or writing fails.
         """
         self.check_output()
         assert self._stdout is not None
@@ -167,7 +167,7 @@ class Console:
             raise Fault(f"write to standard output: {reason(error)}") from None
 
     def close(self, code: int) -> None:
-        """The run is over with this exit code: say what it came to."""
+        """The run is over with this exit code: print its results."""
         if self.json:
             self.report()
             if (summary := self.outcome.summary(code)) is not None:
@@ -181,7 +181,7 @@ class Console:
             self.meter.close()
 
     def remember_files(self) -> None:
-        """Note which files our input and output are now: the output may be let go of before the end."""
+        """Remember the files of our input and output, because the output may be closed before the end."""
         for direction, fd in (("sent", self._stdin), ("received", self._stdout)):
             try:
                 self._paths[direction] = os.readlink(f"/proc/self/fd/{fd}")
@@ -189,17 +189,17 @@ class Console:
                 continue
 
     def output_is_terminal(self) -> bool:
-        """Whether a person reads the output."""
+        """Whether the output is a terminal."""
         return self._stdout is not None and os.isatty(self._stdout)
 
     def output_columns(self) -> int:
-        """The width of the terminal that shows the output, 0 where it is none."""
+        """The width of the terminal that shows the output; 0 if the output is no terminal."""
         if self._stdout is None or not os.isatty(self._stdout):
             return 0
         return os.get_terminal_size(self._stdout).columns or 80
 
     def outlet(self) -> Outlet:
-        """A way to stderr that never blocks, for what may be left out."""
+        """A way to stderr that never blocks, for output that may be dropped."""
         if self._stderr is None:
             return NothingEndpoint()
         try:
@@ -209,11 +209,11 @@ class Console:
 
     @property
     def encoding(self) -> str:
-        """The characters that stderr can show."""
+        """The encoding of stderr."""
         return getattr(self._stderr, "encoding", None) or "utf-8"
 
     def input(self) -> Endpoint | None:
-        """Our input; None where there is none to read: closed, or a terminal in whose background we run."""
+        """Our input; None if it is closed, or a terminal while we are a background job."""
         if self._stdin is None or in_background(self._stdin):
             return None
         try:
@@ -225,16 +225,16 @@ class Console:
         """Our output.
 
         Raises:
-            Fault: it is closed: what is received would be lost.
+            Fault: the output is closed, so that received bytes would be lost.
         """
         self.check_output()
         assert self._stdout is not None
         return local_endpoint(self._stdout, writing=True)
 
     def let_go(self, output: Endpoint) -> bool:
-        """Close our output after its last byte: /dev/null takes the descriptor's place. A terminal stays.
+        """Close our output after its last byte; /dev/null takes its descriptor. A terminal stays open.
 
-        A descriptor that is a library caller's stays open too: only what we have opened ourselves is closed.
+        The descriptor of a library caller stays open too, because only our own descriptors are closed.
         """
         if output.kind == TTY:
             return False
@@ -246,7 +246,7 @@ class Console:
         return True
 
     def check_output(self) -> None:
-        """See that there is an output, before anything else is opened.
+        """Check that there is an output, before anything else is opened.
 
         Raises:
             Fault: it is closed.
@@ -258,7 +258,7 @@ class Console:
 
 
 def _harmless(text: str) -> str:
-    """Without control characters: a hostile name must not reach the terminal (CWE-150)."""
+    """The text with its control characters replaced, because a hostile name must not control the terminal (CWE-150)."""
     if text.isprintable():
         return text
     return "".join(

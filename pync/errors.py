@@ -32,7 +32,7 @@ EXIT_CODES = {
 class Fault(Exception):
     """A failure the user reads: the text of one or more lines, and the exit code.
 
-    The text carries no "pync:" in front: whoever prints it puts that there, a line at a time.
+    The text has no "pync:" in front, because the console adds it to each line.
     """
 
     def __init__(self, text: str, code: int = NETWORK) -> None:
@@ -42,18 +42,18 @@ class Fault(Exception):
 
 
 class UsageFault(Fault):
-    """The command line makes no sense; raised before anything was opened."""
+    """The command line is invalid; raised before anything is opened."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, USAGE)
 
 
 class LocalFault(Fault):
-    """A failure on our side, whoever the peer was, such as a program that cannot be started: it is always told."""
+    """A failure on our side, such as a program that cannot be started. It is always reported, whatever the peer did."""
 
 
 class AddressInUse(Fault):
-    """An address to listen on belongs to somebody: protocol (tcp, udp, unix, unix-dgram), host or path, and port."""
+    """The address to listen on is in use: protocol (tcp, udp, unix, unix-dgram), host or path, and port."""
 
     def __init__(self, text: str, protocol: str, address: str, port: int) -> None:
         super().__init__(text, USAGE)
@@ -63,16 +63,16 @@ class AddressInUse(Fault):
 
 
 class NameFault(Fault):
-    """A name does not resolve, perhaps not yet; with code 3 where the look-up took too long."""
+    """A name does not resolve, perhaps not yet; with code 3 if the look-up took too long."""
 
     def __init__(self, text: str, code: int = USAGE) -> None:
         super().__init__(text, code)
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived: `code` is what to exit with.
+    """SIGTERM or SIGHUP has arrived; `code` is the exit code.
 
-    Like KeyboardInterrupt, no `except Exception` may swallow it.
+    It is a BaseException like KeyboardInterrupt, so that no `except Exception` catches it.
     """
 
     def __init__(self, code: int = TERMINATED) -> None:
@@ -86,9 +86,9 @@ def reason(error: OSError) -> str:
 
 
 def unforeseen(error: OSError | ImportError) -> str | None:
-    """What to say of an error that nothing foresaw; None for a module that is missing, a mistake of ours.
+    """The message for an unforeseen error; None for a missing module, which is a bug.
 
-    Without a descriptor modules cannot be loaded either: Python calls that an OSError or an ImportError.
+    Without a free descriptor, Python cannot load a module either, and raises an OSError or an ImportError.
     """
     import errno
     import os

@@ -27,7 +27,7 @@ def run(
     *,
     stop: Event | None = None,
 ) -> int:
-    """Do what the command `pync` does with these words, in this process.
+    """Run the command `pync` with these words in this process.
 
     Args:
         argv: the words behind the command's name, such as `["-l", "10000"]`.
@@ -74,7 +74,7 @@ def _reading(stream: IO[Any] | int, streams: ExitStack) -> int:
 
 
 def _writing(stream: IO[Any] | int | None, streams: ExitStack) -> int:
-    if stream is None:  # a process without a sys.stdout may have a descriptor 1
+    if stream is None:  # a process without sys.stdout may still have descriptor 1
         return 1
     fd = _descriptor(stream)
     if fd is not None:
@@ -88,7 +88,7 @@ def _writing(stream: IO[Any] | int | None, streams: ExitStack) -> int:
 
 
 def _descriptor(stream: IO[Any] | int) -> int | None:
-    """The number of an open file; None for an object that has none."""
+    """The descriptor of an open file; None for an object without one."""
     if isinstance(stream, int):
         return stream
     try:

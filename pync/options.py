@@ -1,8 +1,8 @@
 """The table: every option of pync, declared once.
 
-A row says name, letter, kind of value, group, help, what it needs and what it excludes. The quick
-parser, the typer command, `--help`, the man page, the completions and the README are read from it.
-Here is no behaviour: what an option does is where it is done. Nothing outside this floor is imported.
+A row holds name, letter, kind of value, group, help, and the options that it needs and excludes. The quick
+parser, the typer command, `--help`, the man page, the completions and the README are made from it.
+This file only declares options; `plan` says what they mean. It imports nothing outside its floor.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ MODE, ADDRESS, END, TIME, DATA, SOCKET, LISTEN, RUN, SERVICE, HTTP, PROBE, SEE =
 
 
 class Kind:
-    """A kind of value: how it is read, what stands for it in the help, whether it names a file.
+    """A kind of value: its parser, its placeholder in the help, and whether it names a file.
 
-    Values of a kind that `repeats` add up to a tuple when the option is given again; else the last one counts.
+    The values of a kind that `repeats` are collected in a tuple; of any other kind the last value counts.
     """
 
     __slots__ = ("metavar", "names_file", "parse", "repeats")
@@ -79,7 +79,7 @@ COMMAND = Kind("CMD", parse_text)
 TEXT = Kind("TEXT", parse_text)
 PID = Kind("PID", parse_count)
 
-#: What a listener does with its clients instead of joining them to our input and output: one at a time.
+#: Services: what a listener does with a client instead of relaying. At most one may be given.
 BUILT_IN = ("echo", "hello", "discard", "chargen", "daytime", "time", "upper", "http", "http_root")
 PROGRAMS = ("exec", "sh_exec")
 
@@ -143,7 +143,7 @@ class Opt:
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
         self.name = attribute.replace("_", "-")
-        self.excludes = tuple(other for other in self.excludes if other != attribute)  # a list may name all of a kind
+        self.excludes = tuple(other for other in self.excludes if other != attribute)  # a list may hold its own row
 
     @property
     def takes_value(self) -> bool:
@@ -162,7 +162,7 @@ class Opt:
 
 
 def row(short: str, help: str, **columns: Any) -> Any:
-    """A row of the table; typed Any because the attribute it stands for has the option's type."""
+    """A row of the table. Its type is Any, because the attribute has the type of the option's value."""
     return Opt(short, help, **columns)
 
 
@@ -658,7 +658,7 @@ DEFAULTS: dict[str, Any] = {opt.attribute: opt.default for opt in TABLE if opt.k
 
 
 def given(options: Options) -> Iterator[Opt]:
-    """The rows that the command line has set."""
+    """The rows that differ from their default, because the command line has set them."""
     values = vars(options)
     return (ROWS[name] for name, default in DEFAULTS.items() if values[name] != default)
 

@@ -1,7 +1,7 @@
-"""What a run comes to. Every mode tells it here: peers, bytes, digests, a listener's counts, the last failure.
+"""The results of a run. Every mode reports here: peers, bytes, digests, the counts of a listener, the last failure.
 
-At the end it becomes lines for people, or the objects that --json promises. The console prints them. A listener's
-clients are counted by `serving.tally`, and bytes by the sessions.
+At the end they become lines for people, or the objects of --json, and the console prints them. `serving.tally` counts
+the clients of a listener, and the sessions count their bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Tally(Protocol):
-        """The counts of a listener; `blind` where programs hold the connections themselves."""
+        """The counts of a listener; `blind` if programs hold the connections themselves, so that we see no bytes."""
 
         blind: bool
         total: int
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         def as_json(self) -> dict[str, Any]: ...
 
     class Digest(Protocol):
-        """The running digest of a direction; `size` is the number of bytes it has seen."""
+        """The running digest of a direction; `size` is the number of its bytes."""
 
         name: str
         size: int
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         def hexdigest(self) -> str: ...
 
 
-#: What a message of --json can be: the man page has each with its facts.
+#: The events of --json; the man page describes each with its facts.
 EVENTS = (
     "listening", "bound", "connected", "refused", "closed", "request", "progress", "message", "warning", "error",
     "listener", "summary",
@@ -45,7 +45,7 @@ EVENTS = (
 
 
 class Outcome:
-    """Collects what a run comes to; `words` and `objects` say it."""
+    """Collects the results of a run. `words` makes lines of them, `summary` an object."""
 
     def __init__(self) -> None:
         self._begun = False
@@ -59,38 +59,38 @@ class Outcome:
         self._dropped = 0
         self._error: str | None = None
 
-    # --- what the modes tell
+    # --- what the modes report
 
     def begin(self) -> None:
-        """The command line makes sense: from here on --json ends with a summary."""
+        """The command line is valid: from now on --json ends with a summary."""
         self._begun = True
 
     def met(self, name: str, address: Any) -> None:
-        """A connection, or a peer of datagrams: its name in messages, and its sockaddr, or "" where it has none."""
+        """A connection, or a peer of datagrams: its name in messages, and its sockaddr ("" without one)."""
         self._peer = name, address
         self._connections += 1
 
     def moved(self, sent: int | None, received: int | None, seconds: float) -> None:
-        """A session is over. The sessions of a run add up; None where the bytes passed by unseen."""
+        """A session is over. The sessions of a run add up. None stands for bytes that we have not seen."""
         self._sessions += 1
         self._sent = None if sent is None or self._sent is None else self._sent + sent
         self._received = None if received is None or self._received is None else self._received + received
         self._seconds += seconds
 
     def listens(self, tally: Tally) -> None:
-        """The run listens, and this is what it counts."""
+        """The run listens, and `tally` holds its counts."""
         self._tally = tally
 
     def hashed(self, digests: Iterable[tuple[str, Digest, str | None]]) -> None:
-        """For each direction its digest, and the file that holds its bytes, where one is known."""
+        """The digests: for each direction its name, the digest, and the file that holds its bytes, if known."""
         self._digests += digests
 
     def dropped(self, datagrams: int) -> None:
-        """So many datagrams came and were lost before we read them."""
+        """The system dropped this many datagrams before we read them."""
         self._dropped += datagrams
 
     def failed(self, text: str) -> None:
-        """Something went wrong; the last failure is the one that the summary names."""
+        """Something failed. The summary names the last failure."""
         self._error = text
 
     # --- what it says
@@ -100,28 +100,28 @@ class Outcome:
         return [] if self._tally is None else self._tally.report()
 
     def hashes(self) -> list[str]:
-        """A line for each direction that had bytes; with a known file as sha256sum(1) writes it and reads it back."""
+        """A line for each direction that had bytes; with a known file, in the format that sha256sum(1) -c reads."""
         return [_hash_line(*each) for each in self._digests if each[1].size]
 
     def words(self) -> list[str]:
-        """The last lines of a listener. The bytes of sessions are not among them: each was told at its own end."""
+        """The last lines of a listener. Each session has reported its own bytes before."""
         if self._tally is None:
             return []
         lines = self._tally.report(over=True)
         return lines[:-1] if self._sessions and not self._tally.blind else lines
 
     def listener(self) -> dict[str, Any] | None:
-        """The counts of a listener at this moment; None where nobody listens."""
+        """The counts of a listener at this moment; None if the run does not listen."""
         return None if self._tally is None else self._tally.as_json()
 
     def counts(self) -> tuple[bool, dict[str, int], str | None]:
-        """What a worker tells its parent: whether bytes pass by unseen, the counts, the last failure."""
+        """The report of a worker to its parent: whether its bytes are unseen, the counts, the last failure."""
         if self._tally is None:
             return False, {}, self._error
         return self._tally.blind, self._tally.counts(), self._error
 
     def summary(self, code: int) -> dict[str, Any] | None:
-        """What the run came to, with its exit code; None if it never began."""
+        """The results of the run with its exit code; None if the run never began."""
         if not self._begun:
             return None
         sent, received, seconds = self._amounts()
@@ -140,7 +140,7 @@ class Outcome:
         }
 
     def _amounts(self) -> tuple[int | None, int | None, float]:
-        """Bytes each way, and seconds: of the sessions, or of a listener that has clients instead of sessions."""
+        """Bytes each way, and seconds: of the sessions, or of all clients of a listener."""
         if self._sessions or self._tally is None:
             return self._sent, self._received, self._seconds
         if self._tally.blind:
@@ -154,7 +154,7 @@ def _place(name: str, address: Any) -> dict[str, str | int | None]:
 
 
 def numeric(address: Any) -> dict[str, str | int | None]:
-    """Address and port of a sockaddr, null where it has none."""
+    """Address and port of a sockaddr; None for a missing one."""
     port = address[1] if isinstance(address, tuple) else None
     return {"address": show_host(address) or None, "port": port}
 
@@ -173,10 +173,10 @@ def _hash_line(direction: str, digest: Digest, path: str | None) -> str:
 
 
 def holding(paths: Iterable[str | None], size: int) -> str | None:
-    """The first of the files that is exactly so long, relative to where we are; None without any.
+    """The first of the files with exactly this length, relative to the current directory; None if there is none.
 
-    A file of another length holds more than what was hashed, or less. sha256sum(1) escapes a backslash and a line
-    break in a name; a name with a character that is not printable is not used here.
+    A file of another length holds more bytes than were hashed, or fewer. A name with an unprintable character or a
+    backslash is skipped, because sha256sum(1) escapes such names.
     """
     for path in paths:
         if path is not None and path.isprintable() and "\\" not in path and _length(path) == size:

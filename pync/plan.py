@@ -1,7 +1,7 @@
 """From what was typed to what is needed: small records, made once, each for one part of the program.
 
-Options say how a thing is spelled; a plan says what it means. What may be given together is the business of
-`combinations`. Nothing is opened, looked up or printed here.
+Options hold the words of the command line; a plan holds their meaning. `combinations` checks which options may be
+given together. This file only computes: it opens, looks up and prints nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """A part of the plan. It is never changed: `but` makes another one."""
+    """A part of the plan. It never changes; `but` makes a changed copy."""
 
     __slots__: tuple[str, ...] = ()
 
     def but(self: R, **fields: Any) -> R:
-        """The same record, except for these fields."""
+        """A copy of the record with these fields changed."""
         other = type(self).__new__(type(self))
         for name in self.__slots__:
             setattr(other, name, fields[name] if name in fields else getattr(self, name))
@@ -32,7 +32,7 @@ class Record:
 
 
 class Operands(Record):
-    """The words that are no options, and what says how to read them."""
+    """The operands, and the options that say how to read them."""
 
     __slots__ = ("listen", "unix", "words")
 
@@ -47,7 +47,7 @@ SERVICES = tuple(name for name in BUILT_IN if not name.startswith("http"))
 
 
 class Names(Record):
-    """How hosts and ports are read, and where a connection of ours comes from.
+    """How to read hosts and ports, and the local address of our connections.
 
     `version` is 4, 6, or None for both; `numeric` forbids look-ups of any kind.
     """
@@ -64,7 +64,7 @@ class Names(Record):
 
 
 class SocketSettings(Record):
-    """What is set on each socket before it is bound or connected."""
+    """The settings of each socket before it is bound or connected."""
 
     __slots__ = (
         "broadcast", "debug", "interface", "keepalive", "keepalive_times", "min_ttl", "recv_buffer", "reuse_port",
@@ -86,9 +86,9 @@ class SocketSettings(Record):
 
 
 class Limits(Record):
-    """Seconds, None for "no limit": for connecting to an address, for silence, for all.
+    """Limits in seconds, None for "no limit": for connecting to an address, for silence, for the whole run.
 
-    `silence` is -w as it was given: what UDP waits for after the end of our input.
+    `silence` is -w as it was given: how long UDP waits for silence after the end of our input.
     """
 
     __slots__ = ("connect", "idle", "silence", "total")
@@ -101,15 +101,17 @@ class Limits(Record):
         self.silence = options.timeout
 
     def within(self, seconds: float) -> Limits:
-        """The same, but connecting takes no longer than this."""
+        """The same limits, with at most `seconds` for connecting."""
         return self.but(connect=seconds if self.connect is None else min(self.connect, seconds))
 
 
 class Ends(Record):
-    """What the command line says about the ends of data.
+    """How the ends of data are handled.
 
-    `half_close` False: never; `at_once`: -N was asked for; `hold_empty`: an input without a byte says nothing, so
-    that our FIN is kept back.
+    Attributes:
+        half_close: False if we never half-close (--no-shutdown).
+        at_once: whether to half-close as soon as our input ends (-N).
+        hold_empty: whether an empty input delays our FIN until the peer has ended.
     """
 
     __slots__ = (
@@ -128,13 +130,13 @@ class Ends(Record):
 
     @property
     def any(self) -> bool:
-        """Whether one of them changes how bytes move."""
+        """Whether one of the settings changes how bytes move."""
         limited = self.quit_after is not None or self.read_limit is not None
         return limited or self.recv_only or self.send_only
 
 
 class Pipeline(Record):
-    """What bytes pass through on their way, and what holds them back."""
+    """The stages that bytes pass through, and the pacing that delays them."""
 
     __slots__ = (
         "append_output", "crlf", "datagram_size", "delay", "hash", "hex_dump", "interval", "lines", "output",
@@ -159,14 +161,14 @@ class Pipeline(Record):
 
     @property
     def any(self) -> bool:
-        """Whether bytes are looked at, changed or held back."""
+        """Whether bytes are read, changed or delayed on their way."""
         timed = self.rate is not None or self.delay is not None or self.interval is not None
         logged = self.output is not None or self.hex_dump is not None or self.hash is not None
         return timed or logged or self.crlf or self.telnet
 
     @property
     def by_read(self) -> bool:
-        """Whether each read of our input counts by itself, or its bytes are changed or looked at."""
+        """Whether each read of our input matters by itself, or its bytes are read, changed or delayed."""
         return self.any or self.lines
 
     @property
@@ -181,7 +183,7 @@ class Pipeline(Record):
 
 
 class Access(Record):
-    """Who may connect: rules and files of rules, as they were given."""
+    """The rules about which clients may connect, and files of rules, as they were given."""
 
     __slots__ = ("allow", "allowfile", "deny", "denyfile", "numeric")
 
@@ -198,7 +200,7 @@ class Access(Record):
 
 
 class Serving(Record):
-    """How a listener lets clients in. `backlog` None: what fits; `max_conns` None: what the work allows."""
+    """How a listener accepts clients. `backlog` None: the default of the mode; `max_conns` None: that of the work."""
 
     __slots__ = ("backlog", "keep_open", "listen", "loop", "max_conns", "port_file", "workers")
 
@@ -213,10 +215,13 @@ class Serving(Record):
 
 
 class Work(Record):
-    """What is done with a connection instead of joining it to our input and output.
+    """What we do with a connection instead of relaying it to our input and output.
 
-    `service` names a built-in one that speaks bytes only; `root` is the directory of --http. `upload`: clients
-    may send files, of at most `max_upload` bytes, or what leaves room where it is None.
+    Attributes:
+        service: the name of a built-in service that needs no files.
+        root: the directory of --http.
+        upload: whether clients may send files.
+        max_upload: the most bytes of such a file; None: as many as leave 5 % of the file system free.
     """
 
     __slots__ = ("auth", "exec", "max_upload", "overwrite", "root", "service", "sh_exec", "upload")
@@ -233,22 +238,22 @@ class Work(Record):
 
     @property
     def program(self) -> bool:
-        """Whether a program of the user's is run for it."""
+        """Whether a program of the user serves the connection."""
         return self.exec is not None or self.sh_exec is not None
 
     @property
     def answered(self) -> bool:
-        """Whether a built-in service answers it."""
+        """Whether a built-in service answers the connection."""
         return self.service is not None or self.root is not None
 
     @property
     def private(self) -> bool:
-        """Whether it is nothing to offer to everybody by default: programs, files."""
+        """Whether to listen on the loopback only by default, because programs and files are private."""
         return self.program or self.root is not None
 
 
 class Probing(Record):
-    """What -z, --wait and --retry ask for."""
+    """The settings of -z, --wait and --retry."""
 
     __slots__ = ("banner", "interval", "parallel", "retry", "until_closed", "wait", "zero")
 
@@ -263,7 +268,7 @@ class Probing(Record):
 
 
 class View(Record):
-    """What is shown of a run, and of the machine's ports."""
+    """What to show of a run, and of the ports of the machine."""
 
     __slots__ = ("all", "json", "name", "pid", "ports", "progress", "size", "verbose", "watch")
 
@@ -286,7 +291,7 @@ RECORDS: dict[str, Callable[[Options], Any]] = {
 
 
 class Plan:
-    """The records of a run; each is made when it is first asked for, because no mode needs them all."""
+    """The records of a run. Each is made when it is first used, because no mode needs them all."""
 
     access: Access
     ends: Ends
@@ -311,7 +316,7 @@ class Plan:
             return record
 
     def changed(self, **records: Any) -> Plan:
-        """The same plan but for these records."""
+        """A copy of the plan with these records replaced."""
         plan = Plan(self._options)
         plan.__dict__.update({**self.__dict__, **records})
         return plan

@@ -1,8 +1,7 @@
-"""What may stand after an option: TIME, SIZE, a count, a TOS word.
+"""The values of options: TIME, SIZE, a count, a TOS word.
 
-Here belong the parsers from text to number and back. Each raises ValueError with
-a text that reads well behind "Invalid value for ...:". No option is known here,
-and nothing is imported: this is on the way of every start.
+Here are the parsers from text to number, and the formats from number to text. A parser raises ValueError with a text
+that reads well behind "Invalid value for ...:". This file imports nothing, because every start loads it.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ TOS_WORDS = {
 
 #: The event loops a server can run on.
 LOOPS = ("quick", "asyncio", "uvloop")
-#: More digits than any time or size needs, and few enough that a float tells them apart.
+#: More digits than any time or size needs, but few enough for a float to hold exactly.
 MOST_DIGITS = 15
-#: The most that Linux takes for TCP_KEEPIDLE and TCP_KEEPINTVL, and for TCP_KEEPCNT (tcp(7)).
+#: The highest values that Linux accepts for TCP_KEEPIDLE and TCP_KEEPINTVL, and for TCP_KEEPCNT (tcp(7)).
 LONGEST_KEEPALIVE, MOST_KEEPALIVE_PROBES = 32767, 127
 
 
@@ -43,8 +42,8 @@ def _number(text: str) -> float:
 
 
 def _in_units(text: str, units: tuple[tuple[str, float], ...]) -> float:
-    """A number with at most one of the suffixes, in either case, times what the suffix stands for."""
-    if not text.isascii():  # lower() would make a "k" of the Kelvin sign
+    """A number with at most one suffix, in either case, multiplied by the value of the suffix."""
+    if not text.isascii():  # lower() would turn the Kelvin sign into a "k"
         raise ValueError
     lowered = text.lower()
     for suffix, factor in units:
@@ -54,7 +53,7 @@ def _in_units(text: str, units: tuple[tuple[str, float], ...]) -> float:
 
 
 def parse_time(text: str) -> float:
-    """Seconds from `5`, `2.5`, `500ms`, `5s`, `1m`, `1h`; more than nothing."""
+    """Seconds from `5`, `2.5`, `500ms`, `5s`, `1m`, `1h`; more than 0."""
     seconds = _seconds(text)
     if seconds <= 0:
         raise ValueError(f"'{text}' must be more than 0")
@@ -62,7 +61,7 @@ def parse_time(text: str) -> float:
 
 
 def parse_signed_time(text: str) -> float:
-    """Seconds, 0 allowed; anything negative means "for ever" and becomes -1.0."""
+    """Seconds, including 0. A negative number means "for ever" and becomes -1.0."""
     seconds = _seconds(text, text.removeprefix("-"))
     return -1.0 if text.startswith("-") else seconds
 
@@ -144,14 +143,14 @@ def parse_loop(text: str) -> str:
 
 
 def format_moved(sent: int, received: int, seconds: float) -> str:
-    """What a session, or all of them, came to."""
+    """The bytes and the rate of a session, or of all sessions, as words."""
     speed = format_size((sent + received) / seconds if seconds else 0)
     return f"sent {sent} bytes, received {received} bytes in {seconds:.2f} s ({speed}/s)"
 
 
 def format_size(count: float) -> str:
     """A byte count for people, in powers of 1000 as disks and links are sold: `1.9 GB`."""
-    if count < 999.5:  # what is rounded must not show 1000
+    if count < 999.5:  # rounding must not show 1000
         return f"{count:.0f} B"
     for unit in ("kB", "MB", "GB"):
         count /= 1000
