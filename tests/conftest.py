@@ -1,4 +1,4 @@
-"""What holds for all tests: which of them may run beside which, where pytest-xdist runs several at once.
+"""What holds for all tests: what signals do, and which may run beside which, where pytest-xdist runs several at once.
 
 Most own their ports, files and hosts. One that is marked `alone` meets the ports of others (a scan of the
 whole loopback) or measures the machine; while it runs, no other test of the run does.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,15 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_configure() -> None:
+    """Programs under test are ended by signals, also where the shell that started the tests in the background,
+    or nohup(1), has these ignored: what is ignored is inherited (POSIX, "Signals and Error Handling" of sh).
+    """
+    for number, ordinary in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, ordinary)
 
 
 @pytest.hookimpl(wrapper=True)

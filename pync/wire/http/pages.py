@@ -34,7 +34,7 @@ REASONS = {
     401: ("Unauthorized", "Name and password are asked for here."),
     403: ("Forbidden", "This may not be done."),
     404: ("Not Found", "Nothing is served under this address."),
-    405: ("Method Not Allowed", "Files can be fetched here, with GET and HEAD; nothing else."),
+    405: ("Method Not Allowed", "Files are fetched with GET and HEAD, sent with PUT where --http-upload allows it."),
     409: ("Conflict", "Something of this name is there already, and it is not replaced."),
     408: ("Request Timeout", "The request did not arrive in time."),
     412: ("Precondition Failed", "The file is no longer the one that was asked for."),
