@@ -18,6 +18,7 @@ from tests.running import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 #: Whatever a machine does meanwhile; without a stop each of them waits without end.
 SOON = 10.0
@@ -154,3 +155,16 @@ def test_messages_and_answers_are_seen_by_capsys(capsys: pytest.CaptureFixture[s
     captured = capsys.readouterr()
     assert captured.out == f"pync {pync.__version__}\n"
     assert captured.err.startswith("pync: No such option")
+
+
+def test_a_directory_as_input_is_a_read_error_in_one_line(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with in_a_thread("-l", "-v", "127.0.0.1", "0", stdin=folder, stdout=io.BytesIO()) as (code, said):
+            with socket.create_connection(("127.0.0.1", port_of(said)), PATIENCE):
+                assert code.result(PATIENCE) == 1
+    finally:
+        os.close(folder)
+    assert [line for line in said.getvalue().splitlines() if "directory" in line] == [
+        "pync: read from standard input: Is a directory"
+    ]

@@ -17,6 +17,7 @@ from pync.net.resolve import Address, LookUp, Question, answer, interleave, unix
 from pync.net.unixpath import BoundPath
 from pync.options import Options
 from pync.plan import Plan
+from pync.wire.address import refuse_zoneless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def connect(
         nodns=numeric,
     )
     try:
+        refuse_zoneless(host)
         sock, _ = dial(host, port, Plan(options))
     except Fault as fault:
         raise as_oserror(fault) from None

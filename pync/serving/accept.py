@@ -46,7 +46,6 @@ def _serve_one(listening: Listening, relay: Relay | Programs) -> int:
     listening.count(tally)
     door = Door(listening.listener, listening.console, tally, listening.admits)
     sock, name = door.wait(listening.remaining())
-    listening.listener.close_sockets()
     tally.come()
     try:
         return relay.run(sock, name, total=listening.remaining())
@@ -65,10 +64,10 @@ class Door:
         self._tally = tally
         self._admits = admits
         self._loop = Loop()
-        self._accepted: list[tuple[socket.socket, str]] = []
+        self._accepted: list[tuple[socket.socket, str, tuple[str, Any]]] = []
 
     def wait(self, limit: float | None) -> tuple[socket.socket, str]:
-        """The connection, from whichever socket, and the name of who is there.
+        """The connection, from whichever socket, and the name of who is there; nobody else comes in then.
 
         Raises:
             Fault: with code 3, when `limit` seconds have passed.
@@ -83,7 +82,10 @@ class Door:
             self._loop.close()
         if not self._accepted:
             raise Fault("no connection in time: timed out", TIMEOUT)
-        return self._accepted[0]
+        sock, name, said = self._accepted[0]
+        self._listener.close_sockets()  # first: once it is said that one is here, no other gets in
+        self._console.note(f"Connection received on {said[0]}", "connected", said[1])
+        return sock, name
 
     def _ready(self, sock: socket.socket) -> None:
         connection = None if self._accepted else _take(sock)
@@ -91,8 +93,7 @@ class Door:
             return
         address, where, name = _names(connection)
         if self._may_come(connection):
-            self._console.note(f"Connection received on {where}", "connected", address)
-            self._accepted.append((connection, name))
+            self._accepted.append((connection, name, (where, address)))
             self._loop.stop()
             return
         self._tally.refused_by_rule += 1

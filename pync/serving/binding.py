@@ -32,15 +32,18 @@ HTTP_PORT = 80
 
 
 def open_listener(target: Target, plan: Plan, console: Console, own: BoundPath) -> Listener:
-    """Bind, say where, write the port file: all of it before anybody can be accepted."""
+    """Bind, write the port file, say where: all of it before anybody can be accepted.
+
+    It is said last, so that the file is there for whoever has read the line.
+    """
     listener = bind(target, plan, console, own)
-    say_bound(listener, target, plan, console)
     if plan.serving.port_file is not None:
         try:
             write_port_file(plan.serving.port_file, listener)
         except Fault:
             listener.close()
             raise
+    say_bound(listener, target, plan, console)
     return listener
 
 

@@ -64,7 +64,7 @@ def targets(plan: Plan) -> list[Target]:
         found = _hosts(words[0], ports)
     if plan.sockets.interface is None:
         for each in found:
-            _refuse_zoneless(each.host)
+            refuse_zoneless(each.host)
     return _bounded(found)
 
 
@@ -134,7 +134,7 @@ def target(plan: Plan) -> Target:
     _refuse_misread(plan.operands.words, plan.serving.listen)
     found = _listen_target(plan) if plan.serving.listen else _connect_target(plan.operands.words)
     if plan.sockets.interface is None:
-        _refuse_zoneless(found.host)
+        refuse_zoneless(found.host)
     return found
 
 
@@ -162,7 +162,7 @@ def _instead_of_url(word: str) -> str:
     return f"'{word}' is a URL: write the host and the port, pync {host} {port}{tls}"
 
 
-def _refuse_zoneless(host: str | None) -> None:
+def refuse_zoneless(host: str | None) -> None:
     """Refuse a link-local address (fe80::/10) without a zone, because every interface has that network (RFC 4007)."""
     if host is not None and ":" in host and "%" not in host and host[:3].lower() in ("fe8", "fe9", "fea", "feb"):
         raise UsageFault(f"'{host}' is a link-local address: write its interface behind it, as in {host}%eth0")

@@ -115,7 +115,7 @@ def test_a_draft_that_an_earlier_run_left_behind_is_in_nobodys_way(tmp_path: Pat
 def test_a_port_file_that_cannot_be_written_is_an_error() -> None:
     code, _, messages = run_pync("-l", "--port-file", "/nonexistent/port", "127.0.0.1", "0")
     assert code == 1
-    assert messages[-1] == "pync: write /nonexistent/port: No such file or directory"
+    assert messages == ["pync: write /nonexistent/port: No such file or directory"]
 
 
 @pytest.mark.parametrize("options", [["-l"], ["-l", "-u"]], ids=["tcp", "udp"])

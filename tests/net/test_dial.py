@@ -207,6 +207,11 @@ def test_the_public_connect_refuses_a_port_that_does_not_exist(port: int) -> Non
     assert caught.value.code == USAGE
 
 
+def test_the_public_connect_says_that_a_link_local_address_needs_a_zone() -> None:
+    with pytest.raises(OSError, match="'fe80::1' is a link-local address"):
+        pync.connect("fe80::1", 1)
+
+
 def test_the_public_connect_raises_a_fault_that_names_the_refusal() -> None:
     address = refused()
     with no_descriptor_left(), pytest.raises(pync.Fault, match=rf"port {address.port}.*Connection refused") as caught:
