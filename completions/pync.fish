@@ -82,7 +82,7 @@ complete -c pync -s i -l interval -n '__pync_unless ports' -x -d 'pause TIME bet
 complete -c pync -l delay -n '__pync_unless zero ports' -x -d 'pause TIME between reads and writes'
 complete -c pync -l rate -n '__pync_unless zero ports' -x -d 'at most SIZE bytes a second, each direction'
 complete -c pync -s C -l crlf -n '__pync_unless zero ports' -d 'send LF as CRLF; CRLF stays CRLF'
-complete -c pync -s t -l telnet -n '__pync_unless zero ports' -d 'refuse telnet options; keep telnet commands out of the output'
+complete -c pync -s t -l telnet -n '__pync_unless zero ports' -d 'refuse telnet options; remove telnet commands from the output'
 complete -c pync -l lines -n '__pync_unless zero ports' -d 'UDP: a line of input is a datagram; with -l -k: clients\' lines are kept whole'
 complete -c pync -l datagram-size -n '__pync_unless zero ports' -x -d 'UDP: cut input into datagrams of at most SIZE bytes'
 complete -c pync -s o -l output -n '__pync_unless zero ports' -r -F -d 'write the session\'s bytes, both directions, to FILE'

@@ -1,7 +1,30 @@
 """From options to the runner that does the work: the one place of lazy imports.
 
-Each mode imports its own modules and no other's. Nothing is parsed here, and nothing printed but
-the faults of a run.
+Each mode imports its own modules only. `pync.cli.argv` parses the words; this file prints only the faults of a run.
+
+A newcomer's walk (a test checks that these names exist). The way of a byte in connect mode, `pync host 80`:
+ 1. `pync.__main__.main` sees to descriptors and signals, and calls `pync.app.run_words`.
+ 2. `pync.cli.argv.parse` makes `pync.options.Options` of the words; `pync.combinations.check` refuses bad pairs.
+ 3. `pync.plan.Plan` turns what was typed into what is needed. `pync.wire.address.target` reads HOST and PORT.
+ 4. `pync.app.run_options` picks the mode by the plan: here `pync.serving.client.run_client`.
+ 5. `pync.net.dial` looks the name up and lets `pync.net.race` try the addresses; the first that answers wins.
+ 6. `pync.handlers.stdio.Relay` joins the socket to standard input and output.
+ 7. It makes a `pync.engine.session.Session` of two `pync.engine.flow.Flow`, one for each direction.
+ 8. A flow asks `pync.net.move.choose` for a zero-copy mover, or copies through the stages of `pync.engine.stages`.
+ 9. The mover reads one end and writes the other (`pync.net.endpoint`); the flow waits for the end that holds it up.
+10. At the end of the input the session half-closes; when both flows are done, the relay gives the exit code.
+
+`--rate 64k`, from word to effect:
+ 1. The row of `pync.options.Options.rate` declares name, kind, group and help.
+ 2. Its kind parses the word with `pync.values.parse_size`: 64k is 65,536 bytes.
+ 3. The same row makes `pync.cli.help`, `pync.cli.man` and the completions; `pync.cli.generate` writes these files.
+ 4. `pync.plan.Pipeline` takes the number from the options. No file below this one sees the options.
+ 5. `pync.plan.Plan.seen` is then true, so that a program of -e gets pipes, because we must hold its bytes back.
+ 6. `pync.engine.stages.pacers` makes a `pync.wire.pacing.Rate` for each direction.
+ 7. Before each step the flow asks `pync.wire.pacing.Rate.budget` how many bytes may leave now.
+ 8. The mover moves at most that many; `pync.wire.pacing.Rate.spent` is told how many have left.
+ 9. If the budget is 0, the flow sleeps on the loop until `pync.wire.pacing.Rate.next_at`.
+10. Servers with -k pace the flow of each client in the same way (`pync.handlers.hub`).
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ class Options:
         "k",
         "with -l: serve many connections at the same time; else it changes nothing",
         group=MODE,
-        detail="Without it a listener serves one connection and exits. With it every client's bytes go to standard "
+        detail="Without -k a listener serves one connection and exits. With -k every client's bytes go to standard "
         "output, and standard input is copied to every client.",
         common="with -l: many clients",
     )
@@ -218,8 +218,9 @@ class Options:
         "show this machine's bound ports; 1 when none of those asked for is bound",
         group=MODE,
         excludes=("listen", "zero"),
-        detail="Each with its owners and the number of its connections. Operands are port numbers, names and ranges "
-        "to show; further filters are -4, -6, -u, -U, --pid and --name. With -v the peers of each port are shown too.",
+        detail="Each port is shown with its owners and the number of its connections. Operands are port numbers, "
+        "names and ranges to show; further filters are -4, -6, -u, -U, --pid and --name. With -v the peers of each "
+        "port are shown too.",
         common="who holds which port",
     )
     # --- Address
@@ -241,8 +242,8 @@ class Options:
         group=END,
         excludes=("no_shutdown",),
         ncat="",
-        detail="By default our side stays open until an HTTP/1 request is answered, and in a listener whose input "
-        "is empty, until the peer has ended. With -d or --recv-only it is closed at the start.",
+        detail="By default our side stays open until an HTTP/1 request is answered, and in a listener with an "
+        "empty input, until the peer has ended. With -d or --recv-only it is closed at the start.",
     )
     no_shutdown: bool = row("", "never half-close; leave on the peer's end of data, or by -q", group=END)
     quit_after: float | None = row(
@@ -301,7 +302,7 @@ class Options:
     # --- Data
     crlf: bool = row("C", "send LF as CRLF; CRLF stays CRLF", group=DATA, common="send LF as CRLF")
     telnet: bool = row(
-        "t", "refuse telnet options; keep telnet commands out of the output", group=DATA, excludes=("udp",)
+        "t", "refuse telnet options; remove telnet commands from the output", group=DATA, excludes=("udp",)
     )
     lines: bool = row(
         "",
@@ -435,7 +436,7 @@ class Options:
         kind=RULES_FILE,
         needs=("listen",),
         excludes=("unix",),
-        detail="An empty file admits nobody.",
+        detail="An empty file admits no client.",
     )
     denyfile: tuple[str, ...] | None = row(
         "", "as --deny, from a file", group=LISTEN, kind=RULES_FILE, needs=("listen",), excludes=("unix",)
@@ -496,7 +497,7 @@ class Options:
     echo: bool = service("send back what arrives (RFC 862)", common="send all back")
     hello: bool = service(
         "greet: a line NAME is answered with Hello, NAME!",
-        detail="The client is told Welcome! first. A text without a newline counts as a line when nothing "
+        detail="The client gets Welcome! first. A text without a newline counts as a line when nothing "
         "follows for 100 ms; exit closes.",
     )
     discard: bool = service("throw away what arrives (RFC 863)")
@@ -530,7 +531,7 @@ class Options:
         needs=("http", "http_root"),
         detail="A file appears when it is whole, and never over another one. `curl -T FILE http://HOST/DIR/` sends one "
         "too. Names that begin with a dot are refused, and so is what a page of another site tells a browser to send. "
-        "Whoever can connect can write: think of --auth.",
+        "Everyone who can connect can write: think of --auth.",
     )
     overwrite: bool = row("", "with --http-upload: replace files of the same name", group=HTTP, needs=("http_upload",))
     max_upload: int | None = row(
@@ -547,8 +548,8 @@ class Options:
         group=HTTP,
         kind=TEXT,
         needs=("http", "http_root"),
-        detail="HTTP's Basic scheme, which whoever listens on the wire can read. The environment variable `PYNC_AUTH` "
-        "says the same, and other users of this machine do not see it.",
+        detail="HTTP's Basic scheme, which anyone on the network path can read. The environment variable `PYNC_AUTH` "
+        "does the same, and hides the password from other users of this machine.",
     )
     # --- Probe
     wait: float | None = row(
@@ -559,7 +560,7 @@ class Options:
         excludes=("listen",),
         ncat="",
         detail="Refused, unreachable, silent, names not known and paths not there yet are all tried again; "
-        "then all goes on as if nothing had been. Input is not touched before. With -z several HOST:PORT words and "
+        "then pync goes on as usual. Input is not touched before. With -z several HOST:PORT words and "
         "paths are all waited for.",
         common="until it answers",
     )
@@ -601,8 +602,8 @@ class Options:
         "with --ports: also what holds a port without listening on it",
         group=SEE,
         needs=("ports",),
-        detail="TCP sockets that are bound and nothing else, connected UDP sockets, and connections whose listener is "
-        "gone or that were made from here: what operands show of their ports, of all ports.",
+        detail="TCP sockets that are only bound, connected UDP sockets, and connections that were made from here or "
+        "have lost their listener. Operands show these for their ports; --all shows them for all ports.",
     )
     pid: int | None = row("", "with --ports: only what this process owns", group=SEE, kind=PID, needs=("ports",))
     name: str | None = row(
