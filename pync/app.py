@@ -159,10 +159,9 @@ def _run_datagrams(where: Target, plan: Plan, console: Console) -> int:
 
 def _run_datagram_offer(where: Target, plan: Plan, console: Console) -> int:
     if plan.work.program:
-        from pync.serving.binding import admission_for
         from pync.serving.udp_program import run_udp_program
 
-        return run_udp_program(where, plan, console, admission_for(plan))
+        return run_udp_program(where, plan, console)
     from pync.serving.udp_services import run_udp_service
 
     return run_udp_service(where, plan, console)

@@ -14,8 +14,8 @@ from functools import partial
 from pync.errors import reason
 from pync.net import bursts
 from pync.net.endpoint import DATAGRAM
-from pync.net.peers import Peer, peer_name
-from pync.net.pktinfo import answer_from
+from pync.net.peer import Peer, peer_name
+from pync.net.pktinfo import ANCILLARY_SPACE, answer_from, tells_more
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 #: The most a UDP datagram over IPv4 carries: 65535 less the headers of IP and UDP (RFC 768, RFC 791).
 LARGEST = 65507
-ANCILLARY_SPACE = 64
 #: What must be free for a datagram of any length.
 SPACE = 1 << 16
 #: Datagrams kept for the next address, in case the first one refuses them.
@@ -345,8 +344,3 @@ class DatagramSink:
 
     def close(self) -> None:
         self._datagrams.close()
-
-
-def tells_more(sock: socket.socket) -> bool:
-    """Whether a datagram may tell more than its sender: which address of ours it came to, or that it was cut."""
-    return sock.family == socket.AF_UNIX or sock.getsockname()[0] in ("0.0.0.0", "::")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import socket
 
-from pync.errors import reason
+from pync.errors import UsageFault, reason
 from pync.net import bursts, multicast
 from pync.net.datagram import Datagrams
-from pync.net.dial import candidates, opener
-from pync.net.peers import Peer
+from pync.net.dial import candidates, dial_unix, opener
+from pync.net.peer import Peer
 from pync.net.race import DialFault
 
 TYPE_CHECKING = False
@@ -22,7 +22,24 @@ if TYPE_CHECKING:
 
     from pync.net.race import Failure, Opener
     from pync.net.resolve import Address
+    from pync.net.unixpath import BoundPath
     from pync.plan import Plan
+    from pync.wire.address import Target
+
+
+def dial_target(target: Target, plan: Plan, own: BoundPath, report: Callable[[str], None]) -> Datagrams:
+    """The conversation with a target; `report` is told what fails in it. A unix socket of ours is bound to `own`.
+
+    Raises:
+        Fault: the target is not one, does not resolve, or cannot be reached.
+    """
+    if len(target.ports) > 1:
+        raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
+    if target.path is not None:
+        sock, address = dial_unix(target.path, plan, own)
+        return Datagrams([sock], [Peer(sock, None, address.host)], report)
+    assert target.host is not None
+    return dial_datagrams(target.host, target.ports[0], plan, report)
 
 
 def dial_datagrams(host: str, port: int | str, plan: Plan, report: Callable[[str], None]) -> Datagrams:
@@ -78,11 +95,6 @@ def _with_hint(error: OSError) -> OSError:
     if error.errno == errno.EACCES:
         return OSError(error.errno, f"{reason(error)} (a broadcast address needs -b)")
     return error
-
-
-def unix_datagrams(sock: socket.socket, path: str, report: Callable[[str], None]) -> Datagrams:
-    """The conversation over a unix datagram socket that is connected to `path`."""
-    return Datagrams([sock], [Peer(sock, None, path)], report)
 
 
 def listening_datagrams(

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+#: Room for one of the messages.
+ANCILLARY_SPACE = 64
 #: Python exports this only from 3.12 on; the number is Linux's (ip(7)).
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8 if sys.platform == "linux" else None)
 IPV6_PKTINFO = getattr(socket, "IPV6_PKTINFO", None)
@@ -41,6 +43,11 @@ def ask_local_address(sock: socket.socket, host: str) -> None:
         return  # the kernel picks the address then, as it does for every other netcat
 
 
+def tells_more(sock: socket.socket) -> bool:
+    """Whether a datagram may tell more than its sender: which address of ours it came to, or that it was cut."""
+    return sock.family == socket.AF_UNIX or sock.getsockname()[0] in ("0.0.0.0", "::")
+
+
 def answer_from(ancillary: list[Any]) -> list[Any]:
     """The ancillary message that makes an answer leave from the address the query came to."""
     for level, kind, data in ancillary:
@@ -52,3 +59,12 @@ def answer_from(ancillary: list[Any]) -> list[Any]:
             link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
             return [(level, kind, data if link_local else data[:16] + bytes(4))]
     return []
+
+
+def local_host(ancillary: list[Any]) -> str:
+    """The address of ours in what `answer_from` gave; "" where there is none."""
+    for level, _, data in ancillary:
+        if level == socket.IPPROTO_IP:
+            return socket.inet_ntop(socket.AF_INET, data[4:8])
+        return socket.inet_ntop(socket.AF_INET6, data[:16])
+    return ""

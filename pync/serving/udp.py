@@ -10,19 +10,19 @@ import socket
 import time
 
 from pync.engine.session import Policy
-from pync.errors import NETWORK, OK, UsageFault
+from pync.errors import NETWORK, OK
 from pync.handlers.stdio import Relay
 from pync.net.datagram import (
     Datagrams,
     DatagramSink,
     DatagramSource,
 )
-from pync.net.dial import dial_unix, remaining
-from pync.net.dial_datagrams import dial_datagrams, listening_datagrams, unix_datagrams
+from pync.net.dial import remaining
+from pync.net.dial_datagrams import dial_target, listening_datagrams
 from pync.net.endpoint import PIPE, TTY, PipeEndpoint
 from pync.net.loop import Loop
 from pync.net.packets import PacketSource
-from pync.net.peers import Peer
+from pync.net.peer import Peer
 from pync.net.resolve import show_address, show_host
 from pync.net.unixpath import BoundPath
 from pync.serving.listening import Listening
@@ -136,8 +136,6 @@ def run_udp(target: Target, plan: Plan, console: Console) -> int:
     started = time.monotonic()
     relay = DatagramRelay(plan, console)
     try:
-        if len(target.ports) > 1:
-            raise UsageFault("-u/--udp takes one port, unless it is to be probed with -z")
         return _converse(target, plan, console, relay, started)
     finally:
         relay.close()
@@ -146,12 +144,7 @@ def run_udp(target: Target, plan: Plan, console: Console) -> int:
 def _converse(target: Target, plan: Plan, console: Console, relay: DatagramRelay, started: float) -> int:
     own = BoundPath()
     try:
-        if target.path is not None:
-            sock, address = dial_unix(target.path, plan, own)
-            datagrams = unix_datagrams(sock, address.host, console.fail)
-        else:
-            assert target.host is not None
-            datagrams = dial_datagrams(target.host, target.ports[0], plan, console.fail)
+        datagrams = dial_target(target, plan, own, console.fail)
         assert datagrams.peer is not None
         name = datagrams.peer.name
         console.note(f"Sending to {name}", "connected", datagrams.peer.address or datagrams.peer.sock.getpeername())

@@ -11,9 +11,8 @@ import socket
 import time
 
 from pync.errors import OK, TIMEOUT, Fault, reason
-from pync.net.datagram import ANCILLARY_SPACE
 from pync.net.loop import Loop
-from pync.net.pktinfo import IP_PKTINFO, IPV6_PKTINFO, answer_from
+from pync.net.pktinfo import ANCILLARY_SPACE, IP_PKTINFO, IPV6_PKTINFO, answer_from
 from pync.net.resolve import show_host
 from pync.serving.listening import Listening
 from pync.serving.notes import Notes

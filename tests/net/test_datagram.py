@@ -26,7 +26,7 @@ from pync.net.endpoint import PIPE, PipeEndpoint
 from pync.net.listen import listen
 from pync.net.move import MORE, Copy
 from pync.net.packets import PacketSource
-from pync.net.peers import Peer
+from pync.net.peer import Peer
 from pync.wire.address import Target
 from tests.engine.test_flow import JumpingLoop
 from tests.plans import planned

@@ -1,7 +1,6 @@
 """Programs over datagrams: one for each peer, boundaries kept, nobody remembered for ever.
 
-The runner of this mode is put into the command by hand; its words, signals and messages are the command's. The
-test has real sockets of the loopback in its hand.
+The test has real sockets of the loopback in its hand.
 """
 
 from __future__ import annotations
@@ -11,41 +10,21 @@ import os
 import re
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pync.handlers.peer_program import MOST_WAITING
+from pync.net.peers import MOST_WAITING
 from tests.processes.test_children import alive
-from tests.running import PATIENCE, Running, eventually, running, stop
+from tests.running import PATIENCE, Running, eventually, pync, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The command, which runs this mode and no other; hosts that are named in a variable are turned away.
-COMMAND = """
-import os, sys
-from pync import __main__, app
-from pync.combinations import check
-from pync.plan import Plan
-from pync.serving.udp_program import run_udp_program
-from pync.wire.address import target
-
-def run_options(options, console):
-    console.verbose = options.verbose
-    unwanted = os.environ.get("UNWANTED")
-    plan = Plan(options)
-    return run_udp_program(target(plan), plan, console, lambda host: host != unwanted)
-
-app.run_options = run_options
-sys.exit(__main__.main())
-"""
-
 
 def program(*argv: str, **popen: Any) -> contextlib.AbstractContextManager[Running]:
-    return running(sys.executable, "-c", COMMAND, "-u", *argv, **popen)
+    return pync("-u", *argv, **popen)
 
 
 @contextlib.contextmanager
@@ -200,12 +179,12 @@ def answer_to(peer: socket.socket, data: bytes) -> bytes:
 
 
 def test_who_is_not_admitted_starts_no_program() -> None:
-    environment = {**os.environ, "UNWANTED": "127.0.0.3"}
-    with listening("-e", "cat", host="0.0.0.0", env=environment) as (_, port):
+    with listening("-v", "--deny", "127.0.0.3", "-e", "cat", host="0.0.0.0") as (listener, port):
         with peer_of(port, source="127.0.0.3") as unwanted, peer_of(port, source="127.0.0.4") as other:
             unwanted.send(b"x")
             assert ask(other, b"y") == b"y"
             assert silent(unwanted)
+            listener.wait_for(r"^Connection from 127\.0\.0\.3 \d+ refused by rule$")
 
 
 def test_a_program_that_does_not_read_costs_bounded_memory(tmp_path: Path) -> None:
