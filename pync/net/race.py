@@ -127,7 +127,7 @@ class Race:
             attempt.timer = self._loop.call_at(now + self._limit, self._fail, attempt, timed_out())
 
     def _answered(self, attempt: _Attempt) -> None:
-        error = outcome(attempt.sock)
+        error = connect_error(attempt.sock)
         if error is not None:
             self._fail(attempt, error)
             return
@@ -157,7 +157,8 @@ class Race:
         self._waiting.clear()
 
 
-def outcome(sock: socket.socket) -> OSError | None:
+def connect_error(sock: socket.socket) -> OSError | None:
+    """Why the connect of a socket that has become writable failed; None where it is connected."""
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         return OSError(code, _text(code))

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from pync.probe.outcome import Outcome
+    from pync.probe.finding import Finding
     from pync.probe.prober import Prober
 
 #: Seconds of silence before the service is asked, and before a line that it has begun counts as whole.
@@ -29,10 +29,10 @@ GREETING = -1
 class _Interview:
     """One open port: the question asked last, the answer so far, and the time until which it is awaited."""
 
-    __slots__ = ("asked", "connecting", "outcome", "said", "until")
+    __slots__ = ("asked", "connecting", "finding", "said", "until")
 
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
         self.asked = GREETING
         self.connecting = False
         self.said = b""
@@ -49,9 +49,9 @@ class Interviews:
     def __len__(self) -> int:
         return len(self._of)
 
-    def begin(self, sock: socket.socket, outcome: Outcome) -> None:
+    def begin(self, sock: socket.socket, finding: Finding) -> None:
         """Begin an interview on an established connection."""
-        self._of[sock] = _Interview(outcome)
+        self._of[sock] = _Interview(finding)
         self._prober.watch(sock, selectors.EVENT_READ, None)
 
     def ready(self, sock: socket.socket) -> None:
@@ -79,7 +79,7 @@ class Interviews:
         for sock, interview in list(self._of.items()):
             if interview.until > now:
                 continue
-            asks = interview.asked == GREETING and not interview.said and takes_questions(interview.outcome.port)
+            asks = interview.asked == GREETING and not interview.said and takes_questions(interview.finding.port)
             if asks:
                 interview.asked = 0
                 self._ask(sock, interview)
@@ -113,17 +113,17 @@ class Interviews:
         del self._of[sock]
         self._prober.forget(sock)
         said, interview.said = interview.said, b""
-        interview.outcome.banner = said or interview.outcome.banner
+        interview.finding.banner = said or interview.finding.banner
         greeted = interview.asked == GREETING and (said or closed)
         following = None if greeted else next_question(interview.asked, said)
-        if following is None or not takes_questions(interview.outcome.port):
-            self._prober.report(interview.outcome)
+        if following is None or not takes_questions(interview.finding.port):
+            self._prober.report(interview.finding)
             return
         interview.asked = following
         self._connect(interview)
 
     def _connect(self, interview: _Interview) -> None:
-        address = interview.outcome.address
+        address = interview.finding.address
         interview.connecting = True
         interview.until = time.monotonic() + TALK[interview.asked].patience
         sock = self._prober.open_socket(address)
@@ -132,6 +132,6 @@ class Interviews:
         if code not in (0, errno.EINPROGRESS):
             del self._of[sock]
             self._prober.forget(sock)
-            self._prober.report(interview.outcome)
+            self._prober.report(interview.finding)
             return
         self._prober.watch(sock, selectors.EVENT_WRITE, None)

@@ -1,6 +1,6 @@
 """A large sweep in two processes: each probes half of the ports, with half of the sockets.
 
-The second process is a fork. It writes its outcomes into a pipe when it is done, and it always ends with us.
+The second process is a fork. It writes its findings into a pipe when it is done, and it always ends with us.
 `probe.sweep` does the probing.
 """
 
@@ -13,7 +13,7 @@ import sys
 
 from pync.net import wake
 from pync.net.resolve import Address
-from pync.probe.outcome import REFUSED, Outcome, at_port, refused_outcome
+from pync.probe.finding import REFUSED, Finding, at_port, refused_finding
 from pync.probe.sweep import Sweep
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Report = Callable[[Outcome], None]
+    Report = Callable[[Finding], None]
 
 #: For fewer ports a second process costs more than it saves (measured on loopback: 5 ms).
 WORTHWHILE = 4096
@@ -51,7 +51,7 @@ class ForkedSweep:
         self._child = 0
 
     def run(self, ports: list[int]) -> None:
-        """Probe all ports; the outcomes of the second half are reported after those of the first."""
+        """Probe all ports; the findings of the second half are reported after those of the first."""
         half = len(ports) // 2
         with open(self._fork(ports[half:]), "rb") as pipe:
             self._sweep.run(ports[:half])
@@ -69,7 +69,7 @@ class ForkedSweep:
         self._sweep.close()
 
     def _fork(self, ports: list[int]) -> int:
-        """Start the second process; returns the descriptor to read its outcomes from."""
+        """Start the second process; returns the descriptor to read its findings from."""
         reading, writing = os.pipe()
         # A signal between the fork and the registration would leave an unknown process behind.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, wake.ENDS)
@@ -87,10 +87,10 @@ class ForkedSweep:
             os._exit(code)  # skip the clean-up of the parent
 
     def _probe_into(self, pipe: int, ports: list[int]) -> None:
-        found: list[Outcome] = []
+        found: list[Finding] = []
         sweep = self._make(found.append)
         sweep.run(ports)
-        data = memoryview(marshal.dumps([self._pack(outcome) for outcome in found]))
+        data = memoryview(marshal.dumps([self._pack(finding) for finding in found]))
         while data:
             data = data[os.write(pipe, data) :]
 
@@ -99,20 +99,20 @@ class ForkedSweep:
         child, self._child = self._child, 0
         return os.waitpid(child, 0)[1]
 
-    def _pack(self, outcome: Outcome) -> int | tuple[Any, ...]:
-        """An outcome as plain values for the pipe. Most ports are refused at the only address; they become a number."""
-        if outcome.state == REFUSED and len(self._addresses) == 1:
-            return outcome.port
-        failures = [(self._index(address), error.errno) for address, error in outcome.failures]
-        return outcome.port, outcome.state, self._index(outcome.address), failures
+    def _pack(self, finding: Finding) -> int | tuple[Any, ...]:
+        """A finding as plain values for the pipe. Most ports are refused at the only address; they become a number."""
+        if finding.state == REFUSED and len(self._addresses) == 1:
+            return finding.port
+        failures = [(self._index(address), error.errno) for address, error in finding.failures]
+        return finding.port, finding.state, self._index(finding.address), failures
 
     def _index(self, address: Address) -> int:
         hosts = [(each.family, each.host) for each in self._addresses]
         return hosts.index((address.family, address.host))
 
-    def _unpack(self, packed: int | tuple[Any, ...]) -> Outcome:
+    def _unpack(self, packed: int | tuple[Any, ...]) -> Finding:
         if isinstance(packed, int):
-            return refused_outcome(packed, at_port(self._addresses[0], packed))
+            return refused_finding(packed, at_port(self._addresses[0], packed))
         port, state, index, failures = packed
         errors = [(at_port(self._addresses[each], port), OSError(code, os.strerror(code))) for each, code in failures]
-        return Outcome(port, state, at_port(self._addresses[index], port), errors)
+        return Finding(port, state, at_port(self._addresses[index], port), errors)

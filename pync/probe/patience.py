@@ -13,7 +13,7 @@ from pync.net import wake
 from pync.net.dial import dial, dial_unix
 from pync.net.race import DialFault
 from pync.plan import Plan
-from pync.probe.outcome import OPEN, Outcome
+from pync.probe.finding import OPEN, Finding
 from pync.probe.scan import failures, probe, show
 from pync.wire.address import Target
 
@@ -157,14 +157,14 @@ def _probe_again(awaited: list[_Awaited], plan: Plan, console: Console, limit: f
     for each in awaited:
         each.begin()
 
-    def seen(target: Target, outcome: Outcome) -> None:
-        if (outcome.state == OPEN) != plan.probing.until_closed:
-            show(target.name, outcome, plan, console)
+    def seen(target: Target, finding: Finding) -> None:
+        if (finding.state == OPEN) != plan.probing.until_closed:
+            show(target.name, finding, plan, console)
         elif plan.probing.until_closed:
-            place = target.name if target.path is not None else f"{target.name} port {outcome.port}"
-            by_target[target].wait_on(outcome.port, [f"{place}: still open"])
+            place = target.name if target.path is not None else f"{target.name} port {finding.port}"
+            by_target[target].wait_on(finding.port, [f"{place}: still open"])
         else:
-            by_target[target].wait_on(outcome.port, failures(target.name, outcome))
+            by_target[target].wait_on(finding.port, failures(target.name, finding))
 
     def unknown(target: Target, fault: NameFault) -> None:
         if not plan.probing.until_closed:  # a name that no longer resolves counts as closed

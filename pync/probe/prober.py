@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pync.net.race import Opener
     from pync.net.resolve import Address
-    from pync.probe.outcome import Outcome
+    from pync.probe.finding import Finding
 
 #: Descriptors kept free for other uses if the limit is low.
 RESERVED = 16
@@ -109,7 +109,7 @@ class Prober:
     """Probes ports at the addresses of one host, in a crowd that it may share with other probers.
 
     Each port has `limit` seconds, and all end at `until`, a time of the monotonic clock. `report` is called for
-    each port as soon as its outcome is known. Without a `crowd`, the prober makes its own for `parallel` ports.
+    each port as soon as its finding is known. Without a `crowd`, the prober makes its own for `parallel` ports.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Prober:
         limit: float,
         until: float = float("inf"),
         parallel: int = 1,
-        report: Callable[[Outcome], None],
+        report: Callable[[Finding], None],
         crowd: Crowd | None = None,
     ) -> None:
         self.addresses = addresses

@@ -16,8 +16,8 @@ from pync.net.dial import opener
 from pync.net.race import describe_failure
 from pync.net.resolve import interleave, is_address, port_number, resolve, service_name, unix_address, wanted_family
 from pync.probe import forked_sweep
-from pync.probe.outcome import NO_ANSWER as UNANSWERED
-from pync.probe.outcome import OPEN, Outcome
+from pync.probe.finding import NO_ANSWER as UNANSWERED
+from pync.probe.finding import OPEN, Finding
 from pync.probe.prober import Crowd, descriptor_limit
 from pync.probe.sweep import Sweep
 from pync.probe.udp_probe import UdpSweep
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from pync.probe.prober import Prober
     from pync.wire.address import Target
 
-    Report = Callable[[Outcome], None]
-    Seen = Callable[[Target, Outcome], None]
+    Report = Callable[[Finding], None]
+    Seen = Callable[[Target, Finding], None]
     Unknown = Callable[[Target, NameFault], None]
 
 
@@ -54,9 +54,9 @@ def run_scan(targets: list[Target], plan: Plan, console: Console) -> int:
     """
     states: set[str] = set()
 
-    def seen(target: Target, outcome: Outcome) -> None:
-        states.add(outcome.state)
-        show(target.name, outcome, plan, console)
+    def seen(target: Target, finding: Finding) -> None:
+        states.add(finding.state)
+        show(target.name, finding, plan, console)
 
     def unknown(target: Target, fault: NameFault) -> None:
         raise fault
@@ -220,67 +220,67 @@ def _addresses(target: Target, plan: Plan, left: float) -> list[Address]:
 
 
 class _InOrder:
-    """Passes outcomes on in the order of hosts and ports. An early outcome waits for those before it."""
+    """Passes findings on in the order of hosts and ports. An early finding waits for those before it."""
 
     def __init__(self, hosts: list[_Host], pass_on: Seen) -> None:
         self._places = ((host, port) for host in hosts for port in host.ports)
         self._next = next(self._places, None)
         self._pass_on = pass_on
-        self._early: dict[tuple[_Host, int], Outcome] = {}
+        self._early: dict[tuple[_Host, int], Finding] = {}
 
-    def add(self, host: _Host, outcome: Outcome) -> None:
-        self._early[host, outcome.port] = outcome
+    def add(self, host: _Host, finding: Finding) -> None:
+        self._early[host, finding.port] = finding
         while self._next is not None and self._next in self._early:
             self._pass_on(self._next[0].target, self._early.pop(self._next))
             self._next = next(self._places, None)
 
 
-def show(host: str, outcome: Outcome, plan: Plan, console: Console) -> None:
+def show(host: str, finding: Finding, plan: Plan, console: Console) -> None:
     """Show a port: an open one always, any other with -v; with --json each as an object on stdout."""
     if plan.view.json:
-        _print_object(host, outcome, console)
-    elif outcome.state == OPEN:
-        console.say(_success(host, outcome))
+        _print_object(host, finding, console)
+    elif finding.state == OPEN:
+        console.say(_success(host, finding))
     elif console.verbose:
-        for line in failures(host, outcome):
+        for line in failures(host, finding):
             console.warn(line)
 
 
-def failures(host: str, outcome: Outcome) -> list[str]:
+def failures(host: str, finding: Finding) -> list[str]:
     """A line for each address that was tried, with its error."""
-    if outcome.state == UNANSWERED:
-        return [f"connect to {host} port {outcome.port} (udp): no answer (open or filtered)"]
-    return [describe_failure(host, address, error) for address, error in outcome.failures]
+    if finding.state == UNANSWERED:
+        return [f"connect to {host} port {finding.port} (udp): no answer (open or filtered)"]
+    return [describe_failure(host, address, error) for address, error in finding.failures]
 
 
-def _success(host: str, outcome: Outcome) -> str:
-    if outcome.address.family == socket.AF_UNIX:
-        return f"Connection to {outcome.address.host} succeeded! {shown(outcome.banner)}".rstrip()
-    protocol = outcome.address.protocol
-    service = service_name(outcome.port, protocol)
-    text = f"Connection to {host} {outcome.port} port [{protocol}/{service}] succeeded!"
-    return f"{text} {shown(outcome.banner)}".rstrip()
+def _success(host: str, finding: Finding) -> str:
+    if finding.address.family == socket.AF_UNIX:
+        return f"Connection to {finding.address.host} succeeded! {shown(finding.banner)}".rstrip()
+    protocol = finding.address.protocol
+    service = service_name(finding.port, protocol)
+    text = f"Connection to {host} {finding.port} port [{protocol}/{service}] succeeded!"
+    return f"{text} {shown(finding.banner)}".rstrip()
 
 
-def _print_object(host: str, outcome: Outcome, console: Console) -> None:
+def _print_object(host: str, finding: Finding, console: Console) -> None:
     """Print a line of JSON; the man page describes its keys."""
     import json
 
-    unix = outcome.address.family == socket.AF_UNIX
-    protocol = outcome.address.protocol
-    service = "*" if unix else service_name(outcome.port, protocol)
-    reasons = {address.host: reason(error) for address, error in outcome.failures}
+    unix = finding.address.family == socket.AF_UNIX
+    protocol = finding.address.protocol
+    service = "*" if unix else service_name(finding.port, protocol)
+    reasons = {address.host: reason(error) for address, error in finding.failures}
     console.print(
         json.dumps(
             {
                 "host": host,
-                "address": outcome.address.host,
-                "port": None if unix else outcome.port,
+                "address": finding.address.host,
+                "port": None if unix else finding.port,
                 "protocol": protocol,
                 "service": None if service == "*" else service,
-                "state": outcome.state,
+                "state": finding.state,
                 "errors": reasons,
-                "banner": shown(outcome.banner) if outcome.banner else None,
+                "banner": shown(finding.banner) if finding.banner else None,
             }
         )
         + "\n"

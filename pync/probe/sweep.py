@@ -1,6 +1,6 @@
 """Probing TCP ports: many connects at once, each port within its time, whatever its addresses do.
 
-A sweep reports an `Outcome` for each port as soon as it is known. `probe.scan` puts outcomes in order and into words.
+A sweep reports a `Finding` for each port as soon as it is known. `probe.scan` puts findings in order and into words.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import selectors
 import socket
 import time
 
-from pync.net.race import ATTEMPT_DELAY, outcome, timed_out
+from pync.net.race import ATTEMPT_DELAY, connect_error, timed_out
 from pync.probe.banner import Interviews
-from pync.probe.outcome import OPEN, Outcome, at_port, failed_outcome, refused_outcome
+from pync.probe.finding import OPEN, Finding, at_port, failed_finding, refused_finding
 from pync.probe.prober import NO_FAMILY, Prober
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ class Sweep(Prober):
             address = at_port(self.addresses[0], number)
             code = self._ask(address)
             if code == errno.ECONNREFUSED:
-                self.report(refused_outcome(number, address))
+                self.report(refused_finding(number, address))
                 return
             port = _Port(number, [], self.deadline())
             self._active[number] = port
@@ -97,7 +97,7 @@ class Sweep(Prober):
                 return
         if not port.under_way:
             del self._active[port.number]
-            self.report(failed_outcome(port.number, port.failures))
+            self.report(failed_finding(port.number, port.failures))
 
     def _settle(self, port: _Port, address: Address, code: int) -> bool:
         """Note the result of a connect(2); False if it failed at once."""
@@ -128,11 +128,11 @@ class Sweep(Prober):
 
     def _answered(self, port: _Port, sock: socket.socket) -> bool:
         """Whether the answer was a connection, so that the port is open."""
-        error = outcome(sock)
+        error = connect_error(sock)
         if error is not None:
             self._failed(port, sock, error)
             return False
-        result = Outcome(port.number, OPEN, port.under_way[sock], port.failures)
+        result = Finding(port.number, OPEN, port.under_way[sock], port.failures)
         self._drop_others(port, sock)
         del self._active[port.number]
         if self._banner:
@@ -161,7 +161,7 @@ class Sweep(Prober):
         port.failures += [(address, timed_out()) for address in silent]
         self._drop_others(port, None)
         del self._active[port.number]
-        self.report(failed_outcome(port.number, port.failures))
+        self.report(failed_finding(port.number, port.failures))
 
     def next_event(self) -> float:
         """The first deadline. Ports that started earlier end earlier."""

@@ -1,7 +1,7 @@
 """Probing UDP ports: a question, a wait, and one of three states (open, refused, no answer).
 
 Silence never counts as success, because a filtered port and a silent service look the same. `wire.probes` has the
-questions, and `probe.scan` shows the outcomes.
+questions, and `probe.scan` shows the findings.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import selectors
 import socket
 import time
 
-from pync.probe.outcome import NO_ANSWER, OPEN, REFUSED, Outcome, at_port, state_of
+from pync.probe.finding import NO_ANSWER, OPEN, REFUSED, Finding, at_port, state_of
 from pync.probe.prober import NO_FAMILY, Prober
 from pync.wire.probes import question
 
@@ -104,7 +104,7 @@ class UdpSweep(Prober):
         """Give up ports that are out of time, ask the others again."""
         for port in list(self._active.values()):
             if port.deadline <= now:
-                self._end(port, Outcome(port.number, NO_ANSWER, self._silent(port), port.failures))
+                self._end(port, Finding(port.number, NO_ANSWER, self._silent(port), port.failures))
             elif port.next_question <= now and port.asked < QUESTIONS:
                 self._ask(port)
 
@@ -116,7 +116,7 @@ class UdpSweep(Prober):
         except OSError as error:
             self._refused(port, sock, error)
             return
-        self._end(port, Outcome(port.number, OPEN, port.sockets[sock], port.failures))
+        self._end(port, Finding(port.number, OPEN, port.sockets[sock], port.failures))
 
     def _refused(self, port: _Port, sock: socket.socket, error: OSError) -> None:
         """One address has refused; the port is refused once all addresses have."""
@@ -126,18 +126,18 @@ class UdpSweep(Prober):
         if not port.sockets and port.number in self._active:
             self._end(port, self._failed(port))
 
-    def _failed(self, port: _Port) -> Outcome:
+    def _failed(self, port: _Port) -> Finding:
         refused = [address for address, error in port.failures if state_of(error) == REFUSED]
         address, error = port.failures[0]
-        return Outcome(port.number, REFUSED if refused else state_of(error), (refused or [address])[0], port.failures)
+        return Finding(port.number, REFUSED if refused else state_of(error), (refused or [address])[0], port.failures)
 
     def _silent(self, port: _Port) -> Address:
         return next(iter(port.sockets.values()))
 
-    def _end(self, port: _Port, outcome: Outcome) -> None:
+    def _end(self, port: _Port, finding: Finding) -> None:
         self._drop(port)
         del self._active[port.number]
-        self.report(outcome)
+        self.report(finding)
 
     def _drop(self, port: _Port) -> None:
         for sock in port.sockets:

@@ -22,7 +22,7 @@ from pync.net.race import DialFault
 from pync.net.resolve import Address
 from pync.plan import Plan
 from pync.probe import patience, scan
-from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, Outcome
+from pync.probe.finding import OPEN, REFUSED, TIMED_OUT, Finding
 from pync.probe.patience import dial_patiently, wait_for_ports
 from pync.wire.address import Target
 from tests.plans import planned
@@ -272,7 +272,7 @@ class Probing:
             code = {REFUSED: errno.ECONNREFUSED, TIMED_OUT: errno.ETIMEDOUT}.get(state)
             seen(
                 target,
-                Outcome(port, state, address, [(address, OSError(code, os.strerror(code)))] if code else []),
+                Finding(port, state, address, [(address, OSError(code, os.strerror(code)))] if code else []),
             )
 
 
@@ -369,7 +369,7 @@ def test_what_stays_open_at_one_address_is_not_told_by_the_refusal_of_another(
     def probe(targets: list[Target], plan: Plan, seen: Any, unknown: Any, limit: float) -> None:
         six = Address(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 80, 0, 0))
         refused_there: list[Failure] = [(six, ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"))]
-        seen(targets[0], Outcome(80, OPEN, ADDRESS, refused_there))
+        seen(targets[0], Finding(80, OPEN, ADDRESS, refused_there))
 
     monkeypatch.setattr(patience, "probe", probe)
     _, lines = waited(Target("host", [80]), wait=1.0, until_closed=True)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pync.net.resolve import Address
-from pync.probe.outcome import TIMED_OUT, Outcome, at_port
+from pync.probe.finding import TIMED_OUT, Finding, at_port
 from pync.probe.prober import Crowd, Prober
 from tests.running import run_pync
 
@@ -27,7 +27,7 @@ HOST = Address(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
 class Silent(Prober):
     """Every port takes all of its time, and says nothing."""
 
-    def __init__(self, report: Callable[[Outcome], None], **named: Any) -> None:
+    def __init__(self, report: Callable[[Finding], None], **named: Any) -> None:
         super().__init__([HOST], lambda address: socket.socket(), report=report, **named)
         self.deadlines: dict[int, float] = {}
         self.most = 0
@@ -47,17 +47,17 @@ class Silent(Prober):
     def look_at_the_clock(self, now: float) -> None:
         for number in [number for number, deadline in self.deadlines.items() if deadline <= now]:
             del self.deadlines[number]
-            self.report(Outcome(number, TIMED_OUT, at_port(HOST, number), []))
+            self.report(Finding(number, TIMED_OUT, at_port(HOST, number), []))
 
 
 @given(st.lists(st.integers(0, 65535), unique=True, max_size=30), st.integers(1, 10))
 def test_each_port_is_begun_in_its_order_and_reported_once(ports: list[int], parallel: int) -> None:
-    outcomes: list[Outcome] = []
-    prober = Silent(outcomes.append, limit=0.0001, parallel=parallel)
+    findings: list[Finding] = []
+    prober = Silent(findings.append, limit=0.0001, parallel=parallel)
     prober.run(ports)
     prober.close()
     assert prober.begun == ports
-    assert sorted(outcome.port for outcome in outcomes) == sorted(ports)
+    assert sorted(finding.port for finding in findings) == sorted(ports)
     assert prober.most <= parallel
 
 
@@ -66,7 +66,7 @@ def test_each_port_is_begun_in_its_order_and_reported_once(ports: list[int], par
 def test_a_crowd_has_so_many_ports_under_way_over_all_its_hosts_and_lets_go_of_those_that_are_done(
     counts: list[int], parallel: int
 ) -> None:
-    outcomes: list[Outcome] = []
+    findings: list[Finding] = []
     crowd = Crowd(parallel)
     hosts: list[Silent] = []
     most = 0
@@ -74,7 +74,7 @@ def test_a_crowd_has_so_many_ports_under_way_over_all_its_hosts_and_lets_go_of_t
     def work() -> Iterator[tuple[Prober, int]]:
         nonlocal most
         for count in counts:
-            hosts.append(Silent(outcomes.append, limit=0.0001, crowd=crowd))
+            hosts.append(Silent(findings.append, limit=0.0001, crowd=crowd))
             for port in range(count):
                 yield hosts[-1], port
                 most = max(most, sum(host.busy() for host in hosts))
@@ -82,27 +82,27 @@ def test_a_crowd_has_so_many_ports_under_way_over_all_its_hosts_and_lets_go_of_t
     crowd.run(work())
     crowd.close()
     assert [host.begun for host in hosts] == [list(range(count)) for count in counts]
-    assert len(outcomes) == sum(counts)
+    assert len(findings) == sum(counts)
     assert most <= parallel
 
 
 def test_none_goes_on_beyond_the_time_of_all() -> None:
-    outcomes: list[Outcome] = []
+    findings: list[Finding] = []
     started = time.monotonic()
-    prober = Silent(outcomes.append, limit=3600, until=started + 0.1, parallel=2)
+    prober = Silent(findings.append, limit=3600, until=started + 0.1, parallel=2)
     prober.run(range(50))
     prober.close()
-    assert len(outcomes) == 50
+    assert len(findings) == 50
     assert time.monotonic() - started < 30
 
 
 def test_a_prober_can_run_again() -> None:
-    outcomes: list[Outcome] = []
-    prober = Silent(outcomes.append, limit=0.001, parallel=2)
+    findings: list[Finding] = []
+    prober = Silent(findings.append, limit=0.001, parallel=2)
     for ports in ([1, 2], [3]):
         prober.run(ports)
     prober.close()
-    assert [outcome.port for outcome in outcomes] == [1, 2, 3]
+    assert [finding.port for finding in findings] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("option", ["--total-timeout", "--wait"])

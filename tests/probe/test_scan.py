@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from pync.console import Console
 from pync.errors import NETWORK, NO_ANSWER, OK, NameFault, UsageFault
 from pync.net.resolve import Address
-from pync.probe import outcome as outcome_module
+from pync.probe import finding as finding_module
 from pync.probe import scan as scan_module
-from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome
+from pync.probe.finding import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Finding
 from pync.probe.scan import run_scan
 from pync.wire.address import Target
 from tests.plans import planned
@@ -49,7 +49,7 @@ class Fake:
         self.closed = 0
 
     def __call__(
-        self, addresses: list[Address], open_socket: Any, *, report: Callable[[Outcome], None], **given: Any
+        self, addresses: list[Address], open_socket: Any, *, report: Callable[[Finding], None], **given: Any
     ) -> Fake:
         self.addresses = addresses
         self.report = report
@@ -59,7 +59,7 @@ class Fake:
     def run(self, ports: list[int]) -> None:
         self.runs.append(list(ports))
         for port in ports if self.order is None else self.order:
-            self.report(self.outcome(port))
+            self.report(self.finding(port))
 
     def begin(self, port: int) -> None:
         self.run([port])
@@ -70,13 +70,13 @@ class Fake:
     def rest(self) -> None:
         self.closed += 1
 
-    def outcome(self, port: int) -> Outcome:
+    def finding(self, port: int) -> Finding:
         state = self.states[port]
         base = self.addresses[0]
-        address = outcome_module.at_port(base, port)
+        address = finding_module.at_port(base, port)
         code = ERRORS.get(state)
         failures = [] if code is None else [(address, OSError(code, os.strerror(code)))]
-        return Outcome(port, state, address, failures, self.banner if state == OPEN else b"")
+        return Finding(port, state, address, failures, self.banner if state == OPEN else b"")
 
     def close(self) -> None:
         self.closed += 1
@@ -126,17 +126,17 @@ def test_a_result_is_shown_as_soon_as_those_before_it_are_known() -> None:
     fake = Fake({1: OPEN, 2: OPEN, 3: OPEN, 4: OPEN}, order=[2, 1, 4, 3])
     told = 0
 
-    def seen(target: Target, outcome: Outcome) -> None:
-        shown.append((told, outcome.port))
+    def seen(target: Target, finding: Finding) -> None:
+        shown.append((told, finding.port))
 
-    original = fake.outcome
+    original = fake.finding
 
-    def counting(port: int) -> Outcome:
+    def counting(port: int) -> Finding:
         nonlocal told
         told += 1
         return original(port)
 
-    fake.outcome = counting  # type: ignore[method-assign]
+    fake.finding = counting  # type: ignore[method-assign]
     with probing_with(fake):
         scan_module.probe([Target("127.0.0.1", [1, 2, 3, 4])], planned(zero=True), seen, lambda target, fault: None)
     assert shown == [(2, 1), (2, 2), (4, 3), (4, 4)]
@@ -177,12 +177,12 @@ def test_with_an_interval_the_ports_are_probed_one_by_one_with_a_pause_between_t
     [
         ([OPEN], OK),
         ([REFUSED, OPEN, TIMED_OUT], OK),
-        ([OPEN, outcome_module.NO_ANSWER], OK),
+        ([OPEN, finding_module.NO_ANSWER], OK),
         ([REFUSED], NETWORK),
         ([TIMED_OUT], NETWORK),
         ([UNREACHABLE, REFUSED], NETWORK),
-        ([outcome_module.NO_ANSWER], NO_ANSWER),
-        ([REFUSED, outcome_module.NO_ANSWER], NO_ANSWER),
+        ([finding_module.NO_ANSWER], NO_ANSWER),
+        ([REFUSED, finding_module.NO_ANSWER], NO_ANSWER),
     ],
 )
 @pytest.mark.parametrize("quiet", [True, False])
@@ -343,7 +343,7 @@ def test_with_verbosity_each_of_the_others_has_a_line_with_its_cause() -> None:
 
 
 def test_silence_over_udp_is_told_as_such_and_never_as_success() -> None:
-    states = {1: outcome_module.NO_ANSWER, 53: OPEN}
+    states = {1: finding_module.NO_ANSWER, 53: OPEN}
     assert scanned(Fake(states), udp=True)[1] == [success(53, "domain", "udp")]
     _, lines, _ = scanned(Fake(states), udp=True, verbose=1)
     assert lines == [
@@ -393,7 +393,7 @@ def test_every_port_has_an_object_with_these_keys() -> None:
 
 
 def test_a_silent_udp_port_has_an_object_too() -> None:
-    code, _, [found] = scanned(Fake({1: outcome_module.NO_ANSWER}), json=True, udp=True)
+    code, _, [found] = scanned(Fake({1: finding_module.NO_ANSWER}), json=True, udp=True)
     assert (code, found["state"], found["protocol"], found["errors"]) == (NO_ANSWER, "no answer", "udp", {})
 
 

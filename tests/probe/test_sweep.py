@@ -23,7 +23,7 @@ from pync.net.race import DialFault
 from pync.net.resolve import Address
 from pync.probe import banner as banner_module
 from pync.probe import sweep as sweep_module
-from pync.probe.outcome import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Outcome, at_port
+from pync.probe.finding import OPEN, REFUSED, TIMED_OUT, UNREACHABLE, Finding, at_port
 from pync.probe.prober import RESERVED, descriptor_limit
 from pync.probe.sweep import Sweep
 from pync.wire.probes import TALK, Question
@@ -58,9 +58,9 @@ def swept(
     limit: float = NEVER,
     parallel: int = 10,
     banner: bool = False,
-) -> list[Outcome]:
+) -> list[Finding]:
     """What a sweep reports, in the order in which it becomes known."""
-    found: list[Outcome] = []
+    found: list[Finding] = []
     with no_descriptor_left():
         sweep = Sweep(addresses, open_socket, limit=limit, parallel=parallel, report=found.append, banner=banner)
         try:
@@ -70,12 +70,12 @@ def swept(
     return found
 
 
-def states(found: list[Outcome]) -> dict[int, str]:
-    return {outcome.port: outcome.state for outcome in found}
+def states(found: list[Finding]) -> dict[int, str]:
+    return {finding.port: finding.state for finding in found}
 
 
-def causes(outcome: Outcome) -> list[tuple[str, int | None]]:
-    return [(address.host, error.errno) for address, error in outcome.failures]
+def causes(finding: Finding) -> list[tuple[str, int | None]]:
+    return [(address.host, error.errno) for address, error in finding.failures]
 
 
 @pytest.fixture
@@ -95,22 +95,22 @@ def closed_ports() -> Iterator[list[int]]:
 
 def test_a_port_that_answers_is_open(server: socket.socket) -> None:
     address = tcp(server.getsockname())
-    [outcome] = swept([at_port(address, 0)], [address.port])
-    assert (outcome.port, outcome.state, outcome.address.sockaddr) == (address.port, OPEN, address.sockaddr)
-    assert (outcome.failures, outcome.banner) == ([], b"")
+    [finding] = swept([at_port(address, 0)], [address.port])
+    assert (finding.port, finding.state, finding.address.sockaddr) == (address.port, OPEN, address.sockaddr)
+    assert (finding.failures, finding.banner) == ([], b"")
 
 
 def test_a_port_without_a_listener_is_refused(closed_ports: list[int]) -> None:
-    [outcome] = swept([FOUR], closed_ports[:1])
-    assert (outcome.state, outcome.address.host) == (REFUSED, "127.0.0.1")
-    assert causes(outcome) == [("127.0.0.1", errno.ECONNREFUSED)]
+    [finding] = swept([FOUR], closed_ports[:1])
+    assert (finding.state, finding.address.host) == (REFUSED, "127.0.0.1")
+    assert causes(finding) == [("127.0.0.1", errno.ECONNREFUSED)]
 
 
 def test_a_silent_port_has_timed_out_when_its_time_is_over() -> None:
     started = time.monotonic()
-    [outcome] = swept([FOUR], [9], Openers(Silent), limit=0.05)
+    [finding] = swept([FOUR], [9], Openers(Silent), limit=0.05)
     assert PATIENCE > time.monotonic() - started >= 0.05
-    assert (outcome.state, causes(outcome)) == (TIMED_OUT, [("127.0.0.1", errno.ETIMEDOUT)])
+    assert (finding.state, causes(finding)) == (TIMED_OUT, [("127.0.0.1", errno.ETIMEDOUT)])
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_silent_port_has_timed_out_when_its_time_is_over() -> None:
 )
 @pytest.mark.parametrize("addresses", [[FOUR], [FOUR, SIX]], ids=["one address", "two addresses"])
 def test_the_error_of_a_connect_says_what_the_port_is(addresses: list[Address], code: int, state: str) -> None:
-    [outcome] = swept(addresses, [9], Openers(*[failing_with(code)] * 2))
-    assert outcome.state == state
-    assert causes(outcome) == [(address.host, code) for address in addresses]
+    [finding] = swept(addresses, [9], Openers(*[failing_with(code)] * 2))
+    assert finding.state == state
+    assert causes(finding) == [(address.host, code) for address in addresses]
 
 
 def test_an_error_that_comes_later_says_it_as_well() -> None:
@@ -143,8 +143,8 @@ def test_an_error_that_comes_later_says_it_as_well() -> None:
         sock.answer()
         return sock
 
-    [outcome] = swept([FOUR], [9], Openers(late))
-    assert (outcome.state, causes(outcome)) == (UNREACHABLE, [("127.0.0.1", errno.EHOSTUNREACH)])
+    [finding] = swept([FOUR], [9], Openers(late))
+    assert (finding.state, causes(finding)) == (UNREACHABLE, [("127.0.0.1", errno.EHOSTUNREACH)])
 
 
 @pytest.mark.parametrize("addresses", [[FOUR], [SIX, FOUR]], ids=["alone", "beside another"])
@@ -154,7 +154,7 @@ def test_a_family_that_cannot_have_a_socket_is_unreachable_and_ends_nothing(addr
 
     found = swept(addresses, [9, 10], missing)
     assert states(found) == {9: UNREACHABLE, 10: UNREACHABLE}
-    assert {code for outcome in found for _, code in causes(outcome)} == {errno.EAFNOSUPPORT}
+    assert {code for finding in found for _, code in causes(finding)} == {errno.EAFNOSUPPORT}
 
 
 def test_a_socket_that_reached_itself_is_no_open_port() -> None:
@@ -177,9 +177,9 @@ def test_a_socket_that_reached_itself_is_no_open_port() -> None:
 def test_a_port_that_is_open_at_the_second_address_is_open_there(closed_ports: list[int]) -> None:
     with loopback_server("127.0.0.2", socket.AF_INET) as server:
         port = server.getsockname()[1]
-        [outcome] = swept([FOUR, OTHER_FOUR], [port])
-    assert (outcome.state, outcome.address.host) == (OPEN, "127.0.0.2")
-    assert causes(outcome) == [("127.0.0.1", errno.ECONNREFUSED)]
+        [finding] = swept([FOUR, OTHER_FOUR], [port])
+    assert (finding.state, finding.address.host) == (OPEN, "127.0.0.2")
+    assert causes(finding) == [("127.0.0.1", errno.ECONNREFUSED)]
 
 
 def test_the_second_address_does_not_wait_for_a_silent_first_one(
@@ -187,8 +187,8 @@ def test_the_second_address_does_not_wait_for_a_silent_first_one(
 ) -> None:
     monkeypatch.setattr(sweep_module, "ATTEMPT_DELAY", 0.02)
     openers = Openers(Silent)
-    [outcome] = swept([OTHER_FOUR, FOUR], [server4.getsockname()[1]], openers)
-    assert (outcome.state, outcome.address.host, outcome.failures) == (OPEN, "127.0.0.1", [])
+    [finding] = swept([OTHER_FOUR, FOUR], [server4.getsockname()[1]], openers)
+    assert (finding.state, finding.address.host, finding.failures) == (OPEN, "127.0.0.1", [])
     assert openers.pauses()[0] >= 0.02
     assert openers.closed() == [True, True]
 
@@ -198,10 +198,10 @@ def test_behind_a_refusal_the_next_address_is_asked_at_once_but_not_the_one_behi
 ) -> None:
     monkeypatch.setattr(sweep_module, "ATTEMPT_DELAY", NEVER)
     openers = Openers(failing_with(errno.ECONNREFUSED), Silent, Silent)
-    [outcome] = swept([FOUR, OTHER_FOUR, SIX], [9], openers, limit=0.05)
+    [finding] = swept([FOUR, OTHER_FOUR, SIX], [9], openers, limit=0.05)
     assert len(openers.made) == 2
-    assert outcome.state == REFUSED
-    assert causes(outcome) == [
+    assert finding.state == REFUSED
+    assert causes(finding) == [
         ("127.0.0.1", errno.ECONNREFUSED), ("127.0.0.2", errno.ETIMEDOUT), ("::1", errno.ETIMEDOUT)
     ]  # fmt: skip
 
@@ -223,10 +223,10 @@ def test_two_addresses_that_answer_in_the_same_moment_are_one_open_port(monkeypa
 
 def swept_outside(
     make: Callable[[], list[socket.socket]], addresses: list[Address], ports: list[int], banner: bool = False
-) -> list[Outcome]:
+) -> list[Finding]:
     """A sweep over sockets that were made before, so that they do not count as descriptors left."""
     made = make()
-    found: list[Outcome] = []
+    found: list[Finding] = []
     sweep = Sweep(
         addresses,
         Openers(*(lambda sock=sock: sock for sock in made)),
@@ -245,8 +245,8 @@ def swept_outside(
 
 def test_many_addresses_that_fail_at_once_are_no_deep_recursion() -> None:
     addresses = [tcp((f"127.0.{index // 250}.{index % 250 + 1}", 0)) for index in range(2000)]
-    [outcome] = swept(addresses, [9], Openers(*[failing_with(errno.ENETUNREACH)] * len(addresses)))
-    assert len(outcome.failures) == len(addresses)
+    [finding] = swept(addresses, [9], Openers(*[failing_with(errno.ENETUNREACH)] * len(addresses)))
+    assert len(finding.failures) == len(addresses)
 
 
 @pytest.mark.parametrize(
@@ -261,15 +261,15 @@ def test_many_addresses_that_fail_at_once_are_no_deep_recursion() -> None:
     ],
 )
 def test_the_strongest_statement_of_any_address_decides(first: int, second: int, state: str, decided: str) -> None:
-    [outcome] = swept([FOUR, SIX], [9], Openers(failing_with(first), failing_with(second)))
-    assert (outcome.state, outcome.address.host) == (state, decided)
-    assert causes(outcome) == [("127.0.0.1", first), ("::1", second)]
+    [finding] = swept([FOUR, SIX], [9], Openers(failing_with(first), failing_with(second)))
+    assert (finding.state, finding.address.host) == (state, decided)
+    assert causes(finding) == [("127.0.0.1", first), ("::1", second)]
 
 
 def test_the_limit_holds_for_a_port_whatever_the_number_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_module, "ATTEMPT_DELAY", NEVER)
-    [outcome] = swept([FOUR, OTHER_FOUR, SIX], [9], Openers(Silent, Silent, Silent), limit=0.05)
-    assert causes(outcome) == [(host, errno.ETIMEDOUT) for host in ("127.0.0.1", "127.0.0.2", "::1")]
+    [finding] = swept([FOUR, OTHER_FOUR, SIX], [9], Openers(Silent, Silent, Silent), limit=0.05)
+    assert causes(finding) == [(host, errno.ETIMEDOUT) for host in ("127.0.0.1", "127.0.0.2", "::1")]
 
 
 # --- many ports
@@ -329,7 +329,7 @@ def test_every_port_is_reported_once_with_its_state_and_no_more_sockets_than_all
 ) -> None:
     network = Network(script)
     found = swept(addresses, list(script), network, limit=0.01, parallel=parallel)
-    assert Counter(outcome.port for outcome in found) == Counter(list(script))
+    assert Counter(finding.port for finding in found) == Counter(list(script))
     assert states(found) == {port: STATES[kind] for port, kind in script.items()}
     assert network.most <= parallel * len(addresses)
     assert not network.open
@@ -355,7 +355,7 @@ def test_with_banners_too_no_more_sockets_than_allowed_are_open(script: dict[int
 
 def test_ports_are_begun_in_their_order() -> None:
     order = [5, 3, 9, 1]
-    assert [outcome.port for outcome in swept([FOUR], order, Network(dict.fromkeys(order, "refused")))] == order
+    assert [finding.port for finding in swept([FOUR], order, Network(dict.fromkeys(order, "refused")))] == order
 
 
 def test_a_port_has_its_own_time_from_its_own_beginning() -> None:
@@ -373,14 +373,14 @@ def test_silent_ports_side_by_side_cost_their_time_once() -> None:
 
 
 def test_a_sweep_can_run_again(server4: socket.socket, closed_ports: list[int]) -> None:
-    found: list[Outcome] = []
+    found: list[Finding] = []
     port = server4.getsockname()[1]
     with no_descriptor_left():
         sweep = Sweep([FOUR], plain, limit=NEVER, parallel=1, report=found.append)
         for number in (closed_ports[0], port, closed_ports[1]):
             sweep.run([number])
         sweep.close()
-    assert [outcome.state for outcome in found] == [REFUSED, OPEN, REFUSED]
+    assert [finding.state for finding in found] == [REFUSED, OPEN, REFUSED]
 
 
 def test_a_socket_that_was_refused_is_used_again_and_still_finds_the_open_port(
@@ -398,7 +398,7 @@ def test_a_socket_that_was_refused_is_used_again_and_still_finds_the_open_port(
 
 @pytest.mark.parametrize("addresses", [[FOUR], [FOUR, SIX]], ids=["one address", "two addresses"])
 def test_an_interrupted_sweep_leaves_no_descriptor(addresses: list[Address]) -> None:
-    def interrupted(outcome: Outcome) -> None:
+    def interrupted(finding: Finding) -> None:
         raise KeyboardInterrupt
 
     script = {1: "silent", 2: "silent", 3: "refused"}
@@ -451,11 +451,11 @@ def test_the_descriptor_limit_bounds_what_is_open_at_once_and_is_raised_as_far_a
 # --- the banner
 
 
-def banner_of(sock: socket.socket) -> Outcome:
-    """The outcome of a port whose connection is this socket."""
-    [outcome] = swept_outside(lambda: [sock], [FOUR], [9], banner=True)
-    assert outcome.state == OPEN
-    return outcome
+def banner_of(sock: socket.socket) -> Finding:
+    """The finding of a port whose connection is this socket."""
+    [finding] = swept_outside(lambda: [sock], [FOUR], [9], banner=True)
+    assert finding.state == OPEN
+    return finding
 
 
 class Speaking(Silent):
@@ -488,8 +488,8 @@ def test_the_first_line_of_a_service_is_its_banner(server4: socket.socket, monke
             self.setblocking(False)
             return 0
 
-    [outcome] = swept([FOUR], [port], Openers(Served), banner=True)
-    assert outcome.banner == b"SSH-2.0-OpenSSH_9\r\n"
+    [finding] = swept([FOUR], [port], Openers(Served), banner=True)
+    assert finding.banner == b"SSH-2.0-OpenSSH_9\r\n"
 
 
 @pytest.mark.parametrize(
@@ -536,9 +536,9 @@ def test_a_service_that_says_nothing_is_asked_and_is_open_when_the_time_for_its_
     monkeypatch.setattr(banner_module, "SILENCE", 0.05)
     monkeypatch.setattr(banner_module, "TALK", IMPATIENT)
     started = time.monotonic()
-    [outcome] = swept([FOUR], [server4.getsockname()[1]], banner=True)
+    [finding] = swept([FOUR], [server4.getsockname()[1]], banner=True)
     assert PATIENCE > time.monotonic() - started >= 0.05 + 3 * 0.01
-    assert (outcome.state, outcome.banner) == (OPEN, b"")
+    assert (finding.state, finding.banner) == (OPEN, b"")
     server4.settimeout(PATIENCE)
     for question in TALK:
         with accepted(server4) as connection:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pync.net.resolve import Address
 from pync.probe import udp_probe as udp_module
-from pync.probe.outcome import NO_ANSWER, OPEN, REFUSED, UNREACHABLE, Outcome
+from pync.probe.finding import NO_ANSWER, OPEN, REFUSED, UNREACHABLE, Finding
 from pync.probe.udp_probe import QUESTIONS, UdpSweep
 from pync.wire.probes import ECHO
 from tests.net.addresses import no_descriptor_left
@@ -97,8 +97,8 @@ def swept(
     *,
     limit: float = PATIENCE,
     parallel: int = 10,
-) -> list[Outcome]:
-    found: list[Outcome] = []
+) -> list[Finding]:
+    found: list[Finding] = []
     with no_descriptor_left():
         sweep = UdpSweep(addresses, open_socket, limit=limit, parallel=parallel, report=found.append)
         try:
@@ -108,8 +108,8 @@ def swept(
     return found
 
 
-def causes(outcome: Outcome) -> list[tuple[str, int | None]]:
-    return [(address.host, error.errno) for address, error in outcome.failures]
+def causes(finding: Finding) -> list[tuple[str, int | None]]:
+    return [(address.host, error.errno) for address, error in finding.failures]
 
 
 @pytest.fixture
@@ -126,35 +126,35 @@ def closed_port() -> int:
 @pytest.mark.parametrize("reply", [b"here", b"", bytes(9000)], ids=["some", "empty", "large"])
 def test_a_port_from_which_a_datagram_comes_is_open(address: Address, reply: bytes) -> None:
     with bound(address) as server:
-        [outcome] = swept([address], [port_of(server)], answering(server, reply=reply))
-        assert (outcome.port, outcome.state) == (port_of(server), OPEN)
-        assert (outcome.address.host, outcome.address.port) == (address.host, port_of(server))
-        assert outcome.failures == []
+        [finding] = swept([address], [port_of(server)], answering(server, reply=reply))
+        assert (finding.port, finding.state) == (port_of(server), OPEN)
+        assert (finding.address.host, finding.address.port) == (address.host, port_of(server))
+        assert finding.failures == []
 
 
 @pytest.mark.parametrize("address", [FOUR, SIX], ids=["IPv4", "IPv6"])
 def test_a_port_that_nobody_has_is_refused_long_before_its_time_is_over(address: Address) -> None:
     with bound(address) as sock:
         port = port_of(sock)
-    [outcome] = swept([address], [port], limit=PATIENCE)
-    assert (outcome.state, causes(outcome)) == (REFUSED, [(address.host, errno.ECONNREFUSED)])
+    [finding] = swept([address], [port], limit=PATIENCE)
+    assert (finding.state, causes(finding)) == (REFUSED, [(address.host, errno.ECONNREFUSED)])
 
 
 def test_a_silent_port_is_asked_several_times_and_then_nothing_is_known_of_it() -> None:
     with bound(FOUR) as server:
         started = time.monotonic()
-        [outcome] = swept([FOUR], [port_of(server)], limit=0.09)
+        [finding] = swept([FOUR], [port_of(server)], limit=0.09)
         assert PATIENCE > time.monotonic() - started >= 0.09
         questions = heard(server)
-    assert (outcome.state, outcome.address.host, outcome.failures) == (NO_ANSWER, "127.0.0.1", [])
+    assert (finding.state, finding.address.host, finding.failures) == (NO_ANSWER, "127.0.0.1", [])
     assert [data for data, _ in questions] == [b""] * QUESTIONS
     assert len({sender for _, sender in questions}) == 1
 
 
 def test_an_answer_to_a_later_question_counts() -> None:
     with bound(FOUR) as server:
-        [outcome] = swept([FOUR], [port_of(server)], answering(server, silent=QUESTIONS - 1), limit=0.3)
-    assert outcome.state == OPEN
+        [finding] = swept([FOUR], [port_of(server)], answering(server, silent=QUESTIONS - 1), limit=0.3)
+    assert finding.state == OPEN
 
 
 def test_a_question_is_asked_three_times() -> None:
@@ -181,8 +181,8 @@ def test_a_datagram_from_elsewhere_is_no_answer() -> None:
             sock.setblocking(False)
             return sock
 
-        [outcome] = swept([FOUR], [port_of(server)], open_socket, limit=0.05)
-    assert outcome.state == NO_ANSWER
+        [finding] = swept([FOUR], [port_of(server)], open_socket, limit=0.05)
+    assert finding.state == NO_ANSWER
 
 
 def test_a_socket_that_would_ask_itself_is_no_open_port(closed_port: int) -> None:
@@ -191,8 +191,8 @@ def test_a_socket_that_would_ask_itself_is_no_open_port(closed_port: int) -> Non
         sock.bind(("127.0.0.1", closed_port))
         return sock
 
-    [outcome] = swept([FOUR], [closed_port], from_the_port_itself, limit=0.05)
-    assert (outcome.state, causes(outcome)) == (REFUSED, [("127.0.0.1", errno.ECONNREFUSED)])
+    [finding] = swept([FOUR], [closed_port], from_the_port_itself, limit=0.05)
+    assert (finding.state, causes(finding)) == (REFUSED, [("127.0.0.1", errno.ECONNREFUSED)])
 
 
 # --- errors of the calls
@@ -229,9 +229,9 @@ def test_the_error_of_a_call_says_what_the_port_is(
         opener = failing(method, code)
         if method == "recv":
             opener = failing_to_hear(code, server, other)
-        [outcome] = swept(addresses, [port_of(server)], opener)
-    assert outcome.state == state
-    assert sorted(causes(outcome)) == sorted((address.host, code) for address in addresses)
+        [finding] = swept(addresses, [port_of(server)], opener)
+    assert finding.state == state
+    assert sorted(causes(finding)) == sorted((address.host, code) for address in addresses)
 
 
 def failing_to_hear(code: int, *servers: socket.socket) -> Callable[[Address], socket.socket]:
@@ -269,8 +269,8 @@ def test_a_family_that_cannot_have_a_socket_is_unreachable_and_ends_nothing(addr
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
     found = swept(addresses, [9, 10], missing)
-    assert [outcome.state for outcome in found] == [UNREACHABLE] * 2
-    assert {code for outcome in found for _, code in causes(outcome)} == {errno.EAFNOSUPPORT}
+    assert [finding.state for finding in found] == [UNREACHABLE] * 2
+    assert {code for finding in found for _, code in causes(finding)} == {errno.EAFNOSUPPORT}
 
 
 def test_a_lack_of_descriptors_says_nothing_of_a_port_and_ends_the_sweep() -> None:
@@ -286,23 +286,23 @@ def test_a_lack_of_descriptors_says_nothing_of_a_port_and_ends_the_sweep() -> No
 
 def test_a_port_that_one_address_refuses_and_the_other_answers_is_open() -> None:
     with bound(OTHER_FOUR) as server:
-        [outcome] = swept([FOUR, OTHER_FOUR], [port_of(server)], answering(server, silent=2), limit=0.6)
-        assert (outcome.state, outcome.address.host) == (OPEN, "127.0.0.2")
-        assert causes(outcome) == [("127.0.0.1", errno.ECONNREFUSED)]
+        [finding] = swept([FOUR, OTHER_FOUR], [port_of(server)], answering(server, silent=2), limit=0.6)
+        assert (finding.state, finding.address.host) == (OPEN, "127.0.0.2")
+        assert causes(finding) == [("127.0.0.1", errno.ECONNREFUSED)]
 
 
 def test_a_port_that_one_address_refuses_and_the_other_leaves_unanswered_may_be_open() -> None:
     with bound(OTHER_FOUR) as server:
-        [outcome] = swept([FOUR, OTHER_FOUR], [port_of(server)], limit=0.09)
-        assert (outcome.state, outcome.address.host) == (NO_ANSWER, "127.0.0.2")
-        assert causes(outcome) == [("127.0.0.1", errno.ECONNREFUSED)]
+        [finding] = swept([FOUR, OTHER_FOUR], [port_of(server)], limit=0.09)
+        assert (finding.state, finding.address.host) == (NO_ANSWER, "127.0.0.2")
+        assert causes(finding) == [("127.0.0.1", errno.ECONNREFUSED)]
         assert len(heard(server)) == QUESTIONS
 
 
 def test_a_port_that_all_addresses_refuse_is_refused(closed_port: int) -> None:
-    [outcome] = swept([FOUR, OTHER_FOUR], [closed_port])
-    assert outcome.state == REFUSED
-    assert sorted(causes(outcome)) == [("127.0.0.1", errno.ECONNREFUSED), ("127.0.0.2", errno.ECONNREFUSED)]
+    [finding] = swept([FOUR, OTHER_FOUR], [closed_port])
+    assert finding.state == REFUSED
+    assert sorted(causes(finding)) == [("127.0.0.1", errno.ECONNREFUSED), ("127.0.0.2", errno.ECONNREFUSED)]
 
 
 def test_a_refusal_says_more_than_a_missing_route(closed_port: int) -> None:
@@ -310,15 +310,15 @@ def test_a_refusal_says_more_than_a_missing_route(closed_port: int) -> None:
         routed = address.family == socket.AF_INET
         return plain(address) if routed else failing("connect", errno.ENETUNREACH)(address)
 
-    [outcome] = swept([SIX, FOUR], [closed_port], open_socket)
-    assert (outcome.state, outcome.address.host) == (REFUSED, "127.0.0.1")
+    [finding] = swept([SIX, FOUR], [closed_port], open_socket)
+    assert (finding.state, finding.address.host) == (REFUSED, "127.0.0.1")
 
 
 def test_two_addresses_that_answer_in_the_same_moment_are_one_open_port() -> None:
     with bound(FOUR) as server, bound(OTHER_FOUR, port_of(server)) as other:
         # Silent until both have been asked: then both answers are there before anybody looks.
         found = swept([FOUR, OTHER_FOUR], [port_of(server)], answering(server, other, silent=1))
-        assert [outcome.state for outcome in found] == [OPEN]
+        assert [finding.state for finding in found] == [OPEN]
 
 
 # --- many ports
@@ -338,8 +338,8 @@ def test_every_port_is_reported_once_with_its_state_and_no_more_are_asked_at_onc
         speaking = [server for server, kind in zip(servers, kinds, strict=True) if kind == OPEN]
         network = Counted(answering(*speaking))
         found = swept([FOUR], list(ports), network, limit=0.03, parallel=parallel)
-    assert Counter(outcome.port for outcome in found) == Counter(list(ports))
-    assert {outcome.port: outcome.state for outcome in found} == ports
+    assert Counter(finding.port for finding in found) == Counter(list(ports))
+    assert {finding.port: finding.state for finding in found} == ports
     assert network.most <= parallel
 
 
@@ -359,7 +359,7 @@ class Counted:
 
 
 def test_an_interrupted_sweep_leaves_no_descriptor(closed_port: int) -> None:
-    def interrupted(outcome: Outcome) -> None:
+    def interrupted(finding: Finding) -> None:
         raise KeyboardInterrupt
 
     with bound(FOUR) as silent, no_descriptor_left():
@@ -370,10 +370,10 @@ def test_an_interrupted_sweep_leaves_no_descriptor(closed_port: int) -> None:
 
 
 def test_a_sweep_can_run_again(closed_port: int) -> None:
-    found: list[Outcome] = []
+    found: list[Finding] = []
     with bound(FOUR) as server, no_descriptor_left():
         sweep = UdpSweep([FOUR], answering(server), limit=PATIENCE, parallel=1, report=found.append)
         for port in (closed_port, port_of(server), closed_port):
             sweep.run([port])
         sweep.close()
-    assert [outcome.state for outcome in found] == [REFUSED, OPEN, REFUSED]
+    assert [finding.state for finding in found] == [REFUSED, OPEN, REFUSED]

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pync.net.resolve import Address
-from pync.probe.outcome import (
+from pync.probe.finding import (
     OPEN,
     REFUSED,
     STRENGTH,
     TIMED_OUT,
     UNREACHABLE,
     at_port,
-    failed_outcome,
-    refused_outcome,
+    failed_finding,
+    refused_finding,
     state_of,
 )
 
@@ -51,12 +51,12 @@ def test_an_error_says_what_a_port_is(code: int, state: str) -> None:
 @given(st.lists(st.sampled_from(sorted(CODES)), min_size=1))
 def test_the_strongest_statement_counts_and_its_address_is_named(codes: list[int]) -> None:
     failures = [(at_port(FOUR, number), error(code)) for number, code in enumerate(codes)]
-    outcome = failed_outcome(80, failures)
+    finding = failed_finding(80, failures)
     states = [CODES[code] for code in codes]
-    assert outcome.state == min(states, key=STRENGTH.index)
-    assert outcome.address is failures[states.index(outcome.state)][0]
-    assert outcome.failures == failures
-    assert outcome.state != OPEN
+    assert finding.state == min(states, key=STRENGTH.index)
+    assert finding.address is failures[states.index(finding.state)][0]
+    assert finding.failures == failures
+    assert finding.state != OPEN
 
 
 @pytest.mark.parametrize("address", [FOUR, SIX])
@@ -67,6 +67,6 @@ def test_another_port_of_the_host_keeps_everything_else(address: Address) -> Non
 
 
 def test_a_refusal_has_the_systems_words() -> None:
-    outcome = refused_outcome(80, at_port(FOUR, 80))
-    assert (outcome.port, outcome.state) == (80, REFUSED)
-    assert [str(each.strerror) for _, each in outcome.failures] == [os.strerror(errno.ECONNREFUSED)]
+    finding = refused_finding(80, at_port(FOUR, 80))
+    assert (finding.port, finding.state) == (80, REFUSED)
+    assert [str(each.strerror) for _, each in finding.failures] == [os.strerror(errno.ECONNREFUSED)]

@@ -1,6 +1,6 @@
-"""The outcome of a probed port: its state, the deciding address, and the error of each address.
+"""The finding of a probed port: its state, the deciding address, and the error of each address.
 
-Words and numbers only. `probe.sweep` and `probe.udp_probe` probe; `probe.scan` shows the outcome.
+Words and numbers only. `probe.sweep` and `probe.udp_probe` probe; `probe.scan` shows the finding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATES = {errno.ECONNREFUSED: REFUSED, errno.ECONNRESET: REFUSED, errno.ETIMEDOU
 STRENGTH = (OPEN, REFUSED, NO_ANSWER, TIMED_OUT, UNREACHABLE)
 
 
-class Outcome:
+class Finding:
     """The state of a port, the address that decided it, and the error of each address."""
 
     __slots__ = ("address", "banner", "failures", "port", "state")
@@ -48,17 +48,17 @@ def at_port(address: Address, port: int) -> Address:
     return Address(address.family, address.type, (host, port, *rest))
 
 
-def failed_outcome(port: int, failures: list[Failure]) -> Outcome:
-    """The outcome of a port that is open at no address: the strongest state of them all."""
+def failed_finding(port: int, failures: list[Failure]) -> Finding:
+    """The finding of a port that is open at no address: the strongest state of them all."""
     states = [(STRENGTH.index(state_of(error)), address) for address, error in failures]
     strength, address = min(states, key=lambda pair: pair[0])
-    return Outcome(port, STRENGTH[strength], address, failures)
+    return Finding(port, STRENGTH[strength], address, failures)
 
 
 #: One object for all ports, because tens of thousands may be refused.
 _REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
-def refused_outcome(port: int, address: Address) -> Outcome:
-    """The outcome of a port that its only address has refused."""
-    return Outcome(port, REFUSED, address, [(address, _REFUSAL)])
+def refused_finding(port: int, address: Address) -> Finding:
+    """The finding of a port that its only address has refused."""
+    return Finding(port, REFUSED, address, [(address, _REFUSAL)])
