@@ -1,7 +1,7 @@
 """Which options may be given together: one table of rules, which `check` reads.
 
 The rules between two options are the columns `needs` and `excludes` of their rows. Those between groups of
-options stand here. What an option means is not known here.
+options stand here. `plan` knows what the options mean.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Rule:
-    """`when` one of each of these groups is given, and none of `unless`: refused with this sentence.
+    """A refused combination: one option of each group in `when`, and none of `unless`.
 
-    `{0}` and `{1}` stand for what was given of the first and the second group.
+    In the sentence, `{0}` and `{1}` stand for the given option of the first and of the second group.
     """
 
     __slots__ = ("sentence", "unless", "when")
@@ -34,10 +34,10 @@ CONFLICT = "{0} does not go with {1}"
 
 
 def check(options: Options) -> None:
-    """Refuse what does not go together.
+    """Refuse options that do not go together.
 
     Raises:
-        UsageFault: an option lacks what it needs, or meets what it excludes.
+        UsageFault: an option lacks another that it needs, or stands beside one that it excludes.
     """
     present = [opt.attribute for opt in given(options)]
     for rule in (*(rule for name in present for rule in rules_of(ROWS[name])), *RULES):
@@ -47,7 +47,7 @@ def check(options: Options) -> None:
 
 
 def rules_of(opt: Opt) -> Iterator[Rule]:
-    """The rules that the columns `needs` and `excludes` of a row stand for."""
+    """The rules in the columns `needs` and `excludes` of a row."""
     itself = (opt.attribute,)
     if opt.needs:
         wanted = " or ".join(label(ROWS[need]) for need in opt.needs)

@@ -1,8 +1,7 @@
 """What can go wrong, said once.
 
-Here belong the exit codes, the one exception the user reads (`Fault`) and the
-sentence an OSError becomes. Nothing here prints or exits: `__main__` does.
-Imports nothing, so that every floor may import it.
+Here are the exit codes, the exception that the user reads (`Fault`), and the words for an OSError.
+`app` prints a fault, and `__main__` exits. This file imports nothing of pync, so that every floor may import it.
 """
 
 from __future__ import annotations

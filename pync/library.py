@@ -1,6 +1,6 @@
 """`pync.run`: the whole command as a function, with the caller's streams, and with an event that ends it.
 
-What the command does is `app`'s; here streams become descriptors, and a stop becomes an exit code.
+`app` runs the command. Here streams become descriptors, and a stop becomes an exit code.
 """
 
 from __future__ import annotations
