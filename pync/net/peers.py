@@ -98,6 +98,9 @@ class PeerConnection(Calling):
         # Counted first: the peer has the answer, and may end us with a signal, before another line is run.
         self.sent += len(data)
         count = self._datagrams.send(data)
+        if count is None and self.peer.address is not None and self.peer.sock.family == socket.AF_UNIX:
+            # A unix receiver that is full may stay so: its answer is lost, as others' are on a network.
+            count = len(data)
         if count is None:
             self.sent -= len(data)
         else:

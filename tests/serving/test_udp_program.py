@@ -222,6 +222,17 @@ def test_over_unix_datagrams_each_peer_has_its_program_too(tmp_path: Path) -> No
             assert ask(peer, b"\n") == f"UNIX {tmp_path}/peer\n".encode()
 
 
+def test_a_unix_peer_that_reads_nothing_keeps_no_place(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    line = "read x; for i in 1 2 3 4 5 6 7 8 9; do head -c 100000 /dev/zero; done"
+    with program("-U", "-l", path, "-v", "-c", line) as listener:
+        listener.wait_for("^Bound on ")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as peer:
+            peer.bind(str(tmp_path / "peer"))
+            peer.sendto(b"\n", path)
+            listener.wait_for("peer has left$")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_programs_with_us(number: int) -> None:
     with listening("-c", "sleep 600 & while read x; do echo $$ $!; done") as (listener, port):
