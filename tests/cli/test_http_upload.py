@@ -102,6 +102,13 @@ def test_an_own_origin_is_no_other_and_curls_question_is_answered(tmp_path: Path
     assert files(tmp_path) == {"x": b"body"}
 
 
+def test_a_name_that_is_taken_is_refused_before_the_file_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"old")
+    with taking(tmp_path) as (_, port), dial(port) as sock:
+        sock.sendall(put("/there", b"body", b"Expect: 100-continue\r\n").partition(b"body")[0])
+        assert status(read_head(sock)) == 409
+
+
 def test_overwriting_replaces_the_file_and_not_what_a_link_leads_to(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
