@@ -190,8 +190,19 @@ class Flow:
         if state == DONE:
             self.stop()
             self._on_end(self)
-        elif not self._held:
+        elif not self._held and not (state == SOURCE_DRY and self._rests()):
             self._watch(state)
+
+    def _rests(self) -> bool:
+        """Whether the source, which is dry, is not to be watched yet: then we sleep."""
+        if not self._pacers:
+            return False
+        now = self._loop.time()
+        resume_at = max(pacer.resume_at(now) for pacer in self._pacers)
+        if resume_at <= now:
+            return False
+        self._sleep_until(resume_at)
+        return True
 
     def _watch(self, state: str) -> None:
         """Wait for the side that holds the flow up, and for that side only."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         def budget(self, now: float) -> int: ...
         def spent(self, count: int, now: float, boundary: bool) -> None: ...
         def next_at(self, now: float) -> float: ...
+        def resume_at(self, now: float) -> float: ...
 
 
 PLENTY = 1 << 40
@@ -20,6 +21,8 @@ PLENTY = 1 << 40
 STEP = 0.02
 #: A step is at least one full segment over Ethernet (RFC 6691), unless the rate is too low for that.
 SEGMENT = 1460
+#: Bytes that may gather in our source while we sleep: half of a pipe, so that a busy one never fills (pipe(7)).
+GATHERED = 1 << 15
 #: After a late wake-up or a silence, at most this many seconds of the rate are made up for. A step is no longer either.
 BURST = 0.1
 
@@ -38,6 +41,8 @@ class Rate:
         self._tokens = self._step
         self._granted = 0.0
         self._refilled = now
+        self._rest = min(STEP, GATHERED / rate)
+        self._resume_at = now
 
     def budget(self, now: float) -> int:
         """How many bytes may leave now: the rest of a step, or a new step."""
@@ -52,12 +57,17 @@ class Rate:
         """`count` bytes have left."""
         self._tokens -= count
         self._granted -= count
+        self._resume_at = now + self._rest
 
     def next_at(self, now: float) -> float:
         """When a whole step may leave."""
         if self._granted >= 1:
             return now
         return now + max(0.0, self._step - self._tokens) / self._rate
+
+    def resume_at(self, now: float) -> float:
+        """When to look for more, if what there was has left: a source that trickles is not to wake us for each bit."""
+        return max(now, self._resume_at)
 
 
 class Pause:
@@ -79,3 +89,7 @@ class Pause:
     def next_at(self, now: float) -> float:
         """When the pause ends."""
         return max(now, self._ready_at)
+
+    def resume_at(self, now: float) -> float:
+        """At once: the pause is as long as was asked for."""
+        return now

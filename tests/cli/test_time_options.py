@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import resource
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pync.wire.pacing import STEP
 from tests.running import PATIENCE, pync, run_pync
 from tests.sockets import accepted, port_of, receive_all
 
@@ -144,6 +146,22 @@ def test_a_rate_is_kept_to_and_takes_little_processor_time(server: socket.socket
             assert time.monotonic() - started >= 1.8
     assert target.stat().st_size == (0 if upward else len(data))
     assert cpu_of_children() - before < 0.4  # of which starting takes 0.1 s
+
+
+def test_input_that_trickles_leaves_in_steps_of_a_rate_too(server: socket.socket) -> None:
+    with pync("--rate", "1M", "127.0.0.1", port_of(server)) as client, accepted(server) as peer:
+        pieces: list[bytes] = []
+        reader = threading.Thread(target=lambda: pieces.extend(iter(lambda: peer.recv(1 << 16), b"")))
+        reader.start()
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < 0.6:
+            client.stdin.write(b"x" * 100)
+            time.sleep(0.001)  # a trickle is the subject
+        client.stdin.close()
+        reader.join(PATIENCE)
+        assert 0 < len(pieces) <= 4 * passed / STEP  # it looks again after each read: a step may be a few
+        peer.close()
+        assert client.finish() == (0, b"")
 
 
 def cpu_of_children() -> float:
