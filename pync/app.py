@@ -125,28 +125,25 @@ def run_options(options: Options, console: Console) -> int:
     if plan.view.ports:
         return _run_ports(plan, console)
     where = target(plan)
-    if plan.serving.listen and not plan.names.datagram and (plan.serving.keep_open or plan.work.answered):
-        return _run_server(where, plan, console)
     _follow(plan, console)
     if plan.names.datagram:
         return _run_datagrams(where, plan, console)
     if plan.serving.listen:
-        from pync.serving.accept import run_listener
-
-        return run_listener(where, plan, console)
+        return _run_listener(where, plan, console)
     from pync.serving.client import run_client
 
     return run_client(where, plan, console)
 
 
-def _run_server(where: Target, plan: Plan, console: Console) -> int:
+def _run_listener(where: Target, plan: Plan, console: Console) -> int:
     if plan.serving.workers is not None:
         from pync.serving.workers import run_workers
 
         return run_workers(where, plan, console)
-    from pync.serving.serve import run_server
+    from pync.serving.serve import run_once, run_server
 
-    return run_server(where, plan, console)
+    many = plan.serving.keep_open or plan.work.answered
+    return run_server(where, plan, console) if many else run_once(where, plan, console)
 
 
 def _run_datagrams(where: Target, plan: Plan, console: Console) -> int:

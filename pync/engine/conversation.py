@@ -12,7 +12,7 @@ import os
 
 from pync.engine.parting import Parting, abort, hang_up, say_goodbye
 from pync.engine.turns import Turns
-from pync.errors import NETWORK, TIMEOUT, Fault, reason
+from pync.errors import NETWORK, OK, TIMEOUT, Fault, reason
 from pync.net.move import NOT_JOINABLE
 
 TYPE_CHECKING = False
@@ -49,6 +49,8 @@ class Conversation:
         "_on_end", "_over", "_parting", "_pending", "_queued", "_recv", "_send_bytes", "_service", "_simple", "_sock",
         "_timed", "_turns", "_writing", "name", "received", "sent", "started",
     )  # fmt: skip
+
+    code = OK
 
     def __init__(
         self,

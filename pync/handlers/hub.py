@@ -13,7 +13,7 @@ from pync.engine.flow import Flow
 from pync.engine.parting import Parting, abort
 from pync.engine.session import Session, stream_policy
 from pync.engine.stages import Taps, margin, pacers, refusal, upward
-from pync.errors import TIMEOUT, Fault, reason
+from pync.errors import OK, TIMEOUT, Fault, reason
 from pync.handlers.kept import Kept
 from pync.handlers.shared import MOST_WAITING, Broadcast, ClientEndpoint, Copies, Lane, Output
 from pync.net.endpoint import PIPE, TTY, NothingEndpoint
@@ -47,6 +47,8 @@ LONGEST_LINE = 1 << 16
 
 class HubClient:
     """One client: its session between the shared output and its own copy of the input."""
+
+    code = OK
 
     def __init__(self, hub: Hub, sock: socket.socket, name: str, on_end: OnEnd) -> None:
         self.name = name

@@ -11,9 +11,7 @@ import time
 from pync.errors import TIMEOUT, Fault
 from pync.handlers.piped_program import PipedClient
 from pync.handlers.program_client import DirectClient, ProgramClient, Shared
-from pync.handlers.stdio import address_of
-from pync.net import wake
-from pync.net.loop import Loop
+from pync.handlers.stdio import address_of, run_alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.handlers.program_client import OnEnd
-    from pync.net.loop import Reactor
+    from pync.net.loop import Reactor, TimerHandle
     from pync.plan import Plan
     from pync.processes.program import Program
 
@@ -36,7 +34,6 @@ class Programs(Shared):
         super().__init__(program, plan, limit)
         self.console = console
         console.outcome.begin()
-        self._last: ProgramClient | None = None
         self._kind = PipedClient if plan.seen else DirectClient
         self.blind = self._kind is DirectClient
 
@@ -49,42 +46,12 @@ class Programs(Shared):
 
         Returns the program's exit status; or what a fault says, which has been printed.
         """
-        faults: list[Fault | None] = []
-        loop = Loop()
-
-        def ended(client: ProgramClient, fault: Fault | None) -> None:
-            faults.append(fault)
-            loop.stop()
-
         self.console.outcome.met(name, address_of(sock))
-        client = self._last = self.client(loop, sock, name, ended)
-        signals = wake.Ending(lambda: None if client.leave() else loop.stop())
-        try:
-            if total is not None:
-                late = Fault(f"{name}: not done within the total timeout: timed out", TIMEOUT)
-                loop.call_at(loop.time() + total, client.stop, late)
-            self._follow(loop, client)
-        finally:
-            signals.restore()
-            client.close()
-            self.leave_loop()
-            loop.close()
-        signals.follow()
-        fault = faults[0]
-        if fault is None:
-            return client.code
-        self.console.fail(fault.text)
-        return fault.code
+        return run_alone(self, sock, name, total)
 
-    @property
-    def sent(self) -> int:
-        """Bytes of the present connection, or of the last one, as far as they pass through our hands."""
-        return self._last.sent if self._last is not None else 0
-
-    @property
-    def received(self) -> int:
-        """The same, the other way."""
-        return self._last.received if self._last is not None else 0
+    def join(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None) -> Followed:
+        """A connection and its program, as the only client of a loop."""
+        return Followed(self, loop, sock, name, on_end, total)
 
     def close(self) -> None:
         """End all programs that still run, wait for them; print the digests and close the log files."""
@@ -95,19 +62,65 @@ class Programs(Shared):
             self.console.hashed(self.taps.digests())
             self.taps.close()
 
-    def _follow(self, loop: Loop, client: ProgramClient) -> None:
-        started = time.monotonic()
-        meter = self.console.meter
-        try:
-            if meter is not None:
-                meter.begin(loop, lambda: (client.sent, client.received), -1)
-            client.start()
-            loop.run()
-        finally:
-            if meter is not None:
-                meter.end()
-            sent, received = (None, None) if self.blind else (client.sent, client.received)
-            self.console.moved(sent, received, time.monotonic() - started)
+
+class Followed:
+    """The only connection of a run and its program: its limit of time, and what is shown and told of it."""
+
+    def __init__(
+        self, programs: Programs, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None
+    ) -> None:
+        self.name = name
+        self._programs = programs
+        self._loop = loop
+        self._on_end = on_end
+        self._total = total
+        self._limit: TimerHandle | None = None
+        self._began: float | None = None
+        self._client = programs.client(loop, sock, name, self._ended)
+
+    @property
+    def code(self) -> int:
+        return self._client.code
+
+    @property
+    def sent(self) -> int:
+        return self._client.sent
+
+    @property
+    def received(self) -> int:
+        return self._client.received
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+        if self._total is not None:
+            late = Fault(f"{self.name}: not done within the total timeout: timed out", TIMEOUT)
+            self._limit = self._loop.call_at(self._loop.time() + self._total, self._client.stop, late)
+        if (meter := self._programs.console.meter) is not None:
+            meter.begin(self._loop, lambda: (self.sent, self.received), -1)
+        self._client.start()
+
+    def leave(self) -> bool:
+        return self._client.leave()
+
+    def close(self) -> None:
+        self._tell()
+        self._client.close()
+
+    def _ended(self, _: ProgramClient, fault: Fault | None) -> None:
+        self._tell()
+        self._on_end(self, fault)
+
+    def _tell(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        began, self._began = self._began, None
+        if began is None:
+            return
+        console = self._programs.console
+        if console.meter is not None:
+            console.meter.end()
+        sent, received = (None, None) if self._programs.blind else (self.sent, self.received)
+        console.moved(sent, received, time.monotonic() - began)
 
 
 class ProgramClients:

@@ -12,7 +12,7 @@ from functools import partial
 from pync.engine.flow import Flow
 from pync.engine.session import Policy, Session, stream_policy
 from pync.engine.stages import FirstBytes, Taps, begins_request, margin, pacers, refusal, upward
-from pync.errors import OK
+from pync.errors import OK, Fault
 from pync.net import wake
 from pync.net.endpoint import FILE, PIPE, TTY, NothingEndpoint, SocketEndpoint, peek
 from pync.net.loop import Loop
@@ -22,16 +22,45 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from pync.console import Console
     from pync.engine.answer import Answer
-    from pync.errors import Fault
+    from pync.engine.parting import Parting
     from pync.handlers.client_files import ClientFiles
     from pync.net.endpoint import Endpoint
+    from pync.net.loop import Reactor, TimerHandle
     from pync.net.move import Stage
     from pync.plan import Plan
     from pync.wire.margin import Lined
+
+    OnEnd = Callable[[Any, Fault | None], object]
+
+    class Alone(Protocol):
+        """The only connection on a loop; `code` is what it comes to where `on_end` is given no fault."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def code(self) -> int: ...
+        @property
+        def sent(self) -> int: ...
+        @property
+        def received(self) -> int: ...
+        def start(self) -> None: ...
+        def leave(self) -> bool: ...
+        def close(self) -> None: ...
+
+    class Joiner(Protocol):
+        """What a connection is joined with: our streams, or a program. It tells itself how a connection went."""
+
+        console: Console
+        blind: bool
+
+        def join(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None) -> Alone: ...
+        def leave_loop(self) -> None: ...
+        def close(self) -> None: ...
+
 
 #: Seconds of silence until -v says what is waited for.
 WAITING = 10.0
@@ -64,6 +93,7 @@ class Relay:
         self._taps = Taps(plan, self.margin)
         self.input = None if not plan.ends.reads_input else console.input()
         self._counts: Callable[[], tuple[int, int]] = _nothing_yet
+        self._started = 0.0
         self._writer = ""
         self._files: ClientFiles | None = None
         self.lined = self._make_lined()
@@ -78,32 +108,15 @@ class Relay:
         `name` is the peer in the messages, `total` the seconds that are left of --total-timeout.
         Returns the exit code; the fault, if any, has been printed.
         """
-        loop = Loop()
-        self.at_hand(show_peer(sock) or "client-1")
-        peer = Peer(sock)
-        telnet = refusal(self.plan, peer, loop)
-        down = self.downward(loop, peer, [telnet] if telnet else [])
-        up = self.upward(loop, peer, partial(self._watch_for_request, loop, peer, down))
-        if telnet:
-            telnet.flows = [flow for flow in (down, up) if flow is not None]
-        session = self.session(loop, peer, up, down, self._policy(total), name)
-        signals = wake.Ending(session.break_off)
-        if self.console.verbose:
-            loop.call_at(loop.time() + WAITING, self._tell_waiting, loop, session, peer)
-        try:
-            code = self.converse(loop, session)
-            signals.restore()
-            fault = leave(sock, session, name, None if total is None else session.started + total)
-        finally:
-            signals.restore()
-            if telnet:
-                telnet.close()
-            loop.close()
-            let_go(sock, session)
-        signals.follow()
-        if fault is not None:
-            self.console.fail(fault.text)
-        return code if fault is None else max(code, fault.code)
+        self.console.outcome.met(name, address_of(sock))
+        return run_alone(self, sock, name, total)
+
+    def join(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None) -> Joined:
+        """A connection joined to the standard streams, as the only client of a loop."""
+        return Joined(self, loop, sock, name, on_end, total)
+
+    def leave_loop(self) -> None:
+        """Nothing of ours stays on a loop when its connection is over."""
 
     def _policy(self, total: float | None) -> Policy:
         policy = stream_policy(self.plan, total)
@@ -111,17 +124,7 @@ class Relay:
             policy.end_absent, policy.quit_after = self.plan.ends.at_once, None
         return policy
 
-    def _tell_waiting(self, loop: Loop, session: Session, peer: Peer) -> None:
-        """With -v, once: what a session waits for in which nothing moves any more."""
-        now, due = loop.time(), session.last_moved + WAITING
-        if due > now or not session.waits_for:
-            loop.call_at(max(due, now + 1), self._tell_waiting, loop, session, peer)
-        elif peer.answer is not None and peer.answer.is_awaited:
-            self.console.note("Waiting for the answer to an HTTP request; our end is held back (-N sends it at once)")
-        else:
-            self.console.note(f"Waiting for {session.waits_for}")
-
-    def _watch_for_request(self, loop: Loop, peer: Peer, down: Flow, stages: list[Stage]) -> None:
+    def _watch_for_request(self, loop: Reactor, peer: Peer, down: Flow, stages: list[Stage]) -> None:
         """Let our FIN wait for the answer, should what we send begin with an HTTP/1 request line."""
         plan = self.plan
         if plan.serving.listen or plan.ends.at_once or not plan.ends.half_close or plan.ends.send_only:
@@ -141,26 +144,39 @@ class Relay:
 
     def converse(self, loop: Loop, session: Session, unsent: Callable[[], int] = lambda: 0) -> int:
         """Run a session to its end; returns the exit code. `unsent` is taken off the summary."""
+        self.begin(loop, session, unsent)
+        try:
+            session.start(lambda _: loop.stop())
+            loop.run()
+        finally:
+            self.end(loop)
+        return self.tell_fault(session)
+
+    def begin(self, loop: Reactor, session: Session, unsent: Callable[[], int] = lambda: 0) -> None:
+        """A session is about to start."""
         self._watch_output(loop, session)
-        meter = self.console.meter
 
         def counts() -> tuple[int, int]:
             added = 0 if self.lined is None else self.lined.added
             return session.sent - unsent(), max(0, session.received - added)
 
         self._counts = counts
-        started = time.monotonic()
-        try:
-            if meter is not None:
-                meter.begin(loop, counts, -1 if self.input is None else self.input.fd)
-            session.start(lambda _: loop.stop())
-            loop.run()
-        finally:
-            seconds = time.monotonic() - started
-            if meter is not None:
-                meter.end()
-            self.console.moved(*counts(), seconds)
-            self._end_line()
+        self._started = time.monotonic()
+        if self.console.meter is not None:
+            self.console.meter.begin(loop, counts, -1 if self.input is None else self.input.fd)
+
+    def end(self, loop: Reactor) -> None:
+        """It is over: tell what was moved."""
+        seconds = time.monotonic() - self._started
+        if self._output.kind == PIPE:
+            loop.remove_reader(self._output.fd)
+        if self.console.meter is not None:
+            self.console.meter.end()
+        self.console.moved(*self._counts(), seconds)
+        self._end_line()
+
+    def tell_fault(self, session: Session) -> int:
+        """Print why a session that is over has failed, if it has; returns the exit code."""
         if session.fault is None:
             return OK
         self.console.fail(session.fault.text)
@@ -225,17 +241,12 @@ class Relay:
 
     # --- a session
 
-    def session(self, loop: Loop, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
+    def session(self, loop: Reactor, peer: Endpoint, up: Flow | None, down: Flow, policy: Policy, name: str) -> Session:
         terminal = self.input is not None and self.input.kind == TTY
-        self.introduce(name, peer)
         done = partial(self._let_go_of_output, loop)
         return Session(loop, peer, up, down, policy, name=name, terminal=terminal, on_peer_end=done)
 
-    def introduce(self, name: str, peer: Endpoint) -> None:
-        """Tell the outcome who is at the other end."""
-        self.console.outcome.met(name, address_of(peer.sock) if isinstance(peer, SocketEndpoint) else "")
-
-    def downward(self, loop: Loop, source: Endpoint, first: list[Stage]) -> Flow:
+    def downward(self, loop: Reactor, source: Endpoint, first: list[Stage]) -> Flow:
         """From the peer to our output; `first` is what the taps see."""
         last = [] if self.lined is None else [self.lined]
         meter = self.console.meter if self._output.kind == TTY else None
@@ -248,7 +259,9 @@ class Relay:
             most_reads=self.plan.ends.read_limit,
         )
 
-    def upward(self, loop: Loop, sink: Endpoint, prepare: Callable[[list[Stage]], object] | None = None) -> Flow | None:
+    def upward(
+        self, loop: Reactor, sink: Endpoint, prepare: Callable[[list[Stage]], object] | None = None
+    ) -> Flow | None:
         """From our input to the peer; what stands on the way may be prepared for more."""
         if self.input is None:
             return None
@@ -264,17 +277,17 @@ class Relay:
             by_line=self.plan.pipeline.interval is not None or self.plan.pipeline.lines,
         )
 
-    def _watch_output(self, loop: Loop, session: Session) -> None:
+    def _watch_output(self, loop: Reactor, session: Session) -> None:
         """A pipe whose reader leaves reports an error on its writing end, even while we are idle."""
         output: Endpoint = self._output
         if output.kind == PIPE:
             loop.add_reader(output.fd, self._output_closed, loop, session)
 
-    def _output_closed(self, loop: Loop, session: Session) -> None:
+    def _output_closed(self, loop: Reactor, session: Session) -> None:
         loop.remove_reader(self._output.fd)
         session.output_closed()
 
-    def _let_go_of_output(self, loop: Loop) -> None:
+    def _let_go_of_output(self, loop: Reactor) -> None:
         """Nothing more will be written: a program that reads our output sees its end now, whatever our input does."""
         if not self.is_last:
             return
@@ -297,28 +310,144 @@ def address_of(sock: socket.socket) -> Any:
         return ""
 
 
-def leave(sock: socket.socket, session: Session, name: str, until: float | None) -> Fault | None:
-    """End the connection of a session that is over, by a time of the loop: what the peer `name` did not get."""
-    if session.over and session.reset_by is None:
-        return None
-    from pync.engine.parting import Parting
+class Joined:
+    """One connection joined to our streams: the only client of a server, or the connection of a client.
 
+    `total` are the seconds that are left of --total-timeout. `on_end` is called once, when it is over by itself, with
+    what the peer did not get; why the session failed has been printed by then and is in `code`.
+    """
+
+    def __init__(
+        self, relay: Relay, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None
+    ) -> None:
+        self.name = name
+        self.code = OK
+        self._relay = relay
+        self._loop = loop
+        self._sock = sock
+        self._on_end: OnEnd | None = on_end
+        self._parting: Parting | None = None
+        self._told = True
+        self._timers: dict[str, TimerHandle] = {}
+        relay.at_hand(show_peer(sock) or "client-1")
+        self._peer = peer = Peer(sock)
+        self._telnet = telnet = refusal(relay.plan, peer, loop)
+        down = relay.downward(loop, peer, [telnet] if telnet else [])
+        up = relay.upward(loop, peer, partial(relay._watch_for_request, loop, peer, down))
+        if telnet:
+            telnet.flows = [flow for flow in (down, up) if flow is not None]
+        self._session = relay.session(loop, peer, up, down, relay._policy(total), name)
+        self._until = None if total is None else self._session.started + total
+
+    @property
+    def sent(self) -> int:
+        return self._relay.sent
+
+    @property
+    def received(self) -> int:
+        return self._relay.received
+
+    def start(self) -> None:
+        """Begin both directions."""
+        if self._relay.console.verbose:
+            self._timers["waiting"] = self._loop.call_at(self._loop.time() + WAITING, self._tell_waiting)
+        self._told = False
+        self._relay.begin(self._loop, self._session)
+        self._session.start(self._finished)
+
+    def leave(self) -> bool:
+        """Break off: what was read of our input is delivered, and where that is not all, the peer sees a reset."""
+        if self._session.finished:
+            return False
+        self._session.break_off()
+        return True
+
+    def close(self) -> None:
+        """End it now; `on_end` is not called."""
+        if self._on_end is not None:
+            self._on_end = None
+            self._tell()
+            self._let_go()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._relay.end(self._loop)
+
+    def _tell_waiting(self) -> None:
+        """With -v, once: what a session waits for in which nothing moves any more."""
+        session, console, now = self._session, self._relay.console, self._loop.time()
+        due = session.last_moved + WAITING
+        if due > now or not session.waits_for:
+            self._timers["waiting"] = self._loop.call_at(max(due, now + 1), self._tell_waiting)
+        elif self._peer.answer is not None and self._peer.answer.is_awaited:
+            console.note("Waiting for the answer to an HTTP request; our end is held back (-N sends it at once)")
+        else:
+            console.note(f"Waiting for {session.waits_for}")
+
+    def _finished(self, session: Session) -> None:
+        """Both directions are done; the connection is not, unless the peer has ended too."""
+        self._tell()
+        self.code = self._relay.tell_fault(session)
+        if session.over and session.reset_by is None:
+            self._end(None)
+            return
+        from pync.engine.parting import Parting
+
+        if self._until is not None and session.fault is None:
+            self._timers["total"] = self._loop.call_at(self._until, self._too_late)
+        self._parting = Parting(self._loop, self._sock, self._parted, reset_by=session.reset_by)
+
+    def _parted(self) -> None:
+        parting, self._parting = self._parting, None
+        self._end(None if parting is None else parting.fault(self.name))
+
+    def _too_late(self) -> None:
+        self._end(self._session.not_in_time())
+
+    def _end(self, fault: Fault | None) -> None:
+        self._let_go()
+        if fault is not None:
+            fault = Fault(fault.text, max(self.code, fault.code))
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self, fault)
+
+    def _let_go(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._parting is not None:
+            self._parting.stop()
+        if self._telnet:
+            self._telnet.close()
+        let_go(self._sock, self._session)
+
+
+def run_alone(joiner: Joiner, sock: socket.socket, name: str, total: float | None) -> int:
+    """Join one connection on a quick loop of its own; returns the exit code. Its fault, if any, has been printed."""
+    faults: list[Fault | None] = []
     loop = Loop()
-    parting = Parting(loop, sock, loop.stop, reset_by=session.reset_by)
-    late: list[Fault] = []
 
-    def give_up() -> None:
-        late.append(session.not_in_time())
+    def ended(_: object, fault: Fault | None) -> None:
+        faults.append(fault)
         loop.stop()
 
-    if until is not None and session.fault is None:
-        loop.call_at(until, give_up)
+    client = joiner.join(loop, sock, name, ended, total)
+    signals = wake.Ending(lambda: None if client.leave() else loop.stop())
     try:
+        client.start()
         loop.run()
     finally:
-        parting.stop()
+        signals.restore()
+        client.close()
+        joiner.leave_loop()
         loop.close()
-    return late[0] if late else parting.fault(name)
+    signals.follow()
+    fault = faults[0]
+    if fault is None:
+        return client.code
+    joiner.console.fail(fault.text)
+    return fault.code
 
 
 def let_go(sock: socket.socket, session: Session) -> None:

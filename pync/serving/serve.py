@@ -1,48 +1,30 @@
-"""From options to a running server: what is done for each client, how many, and what is said at the end.
+"""From a plan to a running server: how many clients, on which loop, and what ends it.
 
-Letting clients in is `serving.server`'s, serving them `conversation`'s, `programs`' or `hub`'s: here they are
-put together, and the signals are heard.
+Letting clients in is `serving.server`'s, what is done for them `serving.offers`', or for a single one the joiner's:
+here they are put together, and the signals are heard.
 """
 
 from __future__ import annotations
 
-import os
-import resource
-import time
-
-from pync.errors import UsageFault
-from pync.handlers.hub import Hub
-from pync.handlers.talk import Talk
 from pync.net import wake
+from pync.net.loop import Loop
+from pync.serving.client import joiner
 from pync.serving.listening import Listening
-from pync.serving.loops import loop_maker
-from pync.serving.server import DescriptorLimit, Server
-from pync.wire.services import service
+from pync.serving.server import Server
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Protocol
 
     from pync.console import Console
+    from pync.handlers.stdio import Joiner
+    from pync.net.loop import Reactor
     from pync.plan import Plan
     from pync.serving.loops import ServerLoop
+    from pync.serving.offers import MakeOffer
     from pync.serving.server import Client, OnEnd
     from pync.wire.address import Target
-    from pync.wire.http.uploads import BasicAuth
-
-    class Offer(Protocol):
-        """What is done for every client, and what they share; `blind` where bytes pass by uncounted."""
-
-        @property
-        def blind(self) -> bool: ...
-
-        def client(self, sock: socket.socket, name: str, on_end: OnEnd, /) -> Client: ...
-        def make_room(self) -> None: ...
-        def close(self) -> None: ...
-
-    MakeOffer = Callable[[Server], Offer]
 
 #: A program for each client costs far more than a conversation: ncat's limit, unless --max-conns says otherwise.
 MOST_PROGRAMS = 100
@@ -54,10 +36,47 @@ def run_server(target: Target, plan: Plan, console: Console) -> int:
     Raises:
         Fault: it cannot be opened, or went on too long (--total-timeout).
     """
+    from pync.serving.descriptors import DescriptorLimit
+    from pync.serving.offers import offering
+
     listening = Listening(target, plan, console)
     make_offer = offering(plan, console)
     with DescriptorLimit(), listening:
         return serve(listening, make_offer)
+
+
+def run_once(target: Target, plan: Plan, console: Console) -> int:
+    """Join one connection with our input and output, or with a program; returns the exit code.
+
+    Raises:
+        Fault: it cannot be opened, or no connection came in time.
+    """
+    listening = Listening(target, plan, console)
+    one = joiner(plan, console)
+    try:
+        with listening:
+            return serve(listening, lambda server: Single(server.loop, one, listening.remaining))
+    finally:
+        one.close()
+
+
+class Single:
+    """What is done with the only connection of a listener."""
+
+    def __init__(self, loop: Reactor, joiner: Joiner, remaining: Callable[[], float | None]) -> None:
+        self._loop = loop
+        self._joiner = joiner
+        self._remaining = remaining
+        self.blind = joiner.blind
+
+    def client(self, sock: socket.socket, name: str, on_end: OnEnd) -> Client:
+        return self._joiner.join(self._loop, sock, name, on_end, self._remaining())
+
+    def make_room(self) -> None:
+        """There is no other connection."""
+
+    def close(self) -> None:
+        self._joiner.leave_loop()
 
 
 def serve(listening: Listening, make_offer: MakeOffer, life: int = -1) -> int:
@@ -66,7 +85,7 @@ def serve(listening: Listening, make_offer: MakeOffer, life: int = -1) -> int:
     Raises:
         Fault: what the user should read.
     """
-    loop = loop_maker(listening.plan.serving.loop)()
+    loop = _loop(listening.plan)
     try:
         if (watched := wake.descriptor()) >= 0:
             loop.add_reader(watched, wake.drain)
@@ -85,6 +104,14 @@ def serve(listening: Listening, make_offer: MakeOffer, life: int = -1) -> int:
         loop.close()
 
 
+def _loop(plan: Plan) -> ServerLoop:
+    if plan.serving.loop is None:
+        return Loop()
+    from pync.serving.loops import loop_maker
+
+    return loop_maker(plan.serving.loop)()
+
+
 def _server(listening: Listening, loop: ServerLoop) -> Server:
     plan, console = listening.plan, listening.console
     server = Server(
@@ -94,6 +121,7 @@ def _server(listening: Listening, loop: ServerLoop) -> Server:
         admits=listening.admits,
         most=most_clients(plan),
         once=not plan.serving.keep_open,
+        alone=not plan.serving.keep_open and not plan.work.answered,
         tell=console.note if (plan.work.answered or plan.work.program) and plan.serving.keep_open else console.fail,
     )
     listening.count(server.tally)
@@ -105,69 +133,3 @@ def most_clients(plan: Plan) -> int | None:
     if plan.serving.max_conns is not None:
         return plan.serving.max_conns
     return MOST_PROGRAMS if plan.work.program else None
-
-
-# --- what is done for a client
-
-
-def offering(plan: Plan, console: Console) -> MakeOffer:
-    """What the options say is done for clients; whatever is wrong with it shows before anything is bound.
-
-    Raises:
-        Fault: there is no such directory to serve, no such program, no such event loop, no output.
-    """
-    loop_maker(plan.serving.loop)
-    if plan.work.root is not None:
-        return _web(plan, console)
-    if plan.work.program:
-        return _programs(plan, console)
-    if plan.work.service is not None:
-        make = service(plan.work.service, time.time)
-        return lambda server: Talk(server.loop, plan, make)
-    if not plan.ends.send_only:
-        console.check_output()
-    files = None
-    if plan.pipeline.output_dir is not None:
-        from pync.handlers.client_files import ClientFiles
-
-        files = ClientFiles(plan.pipeline.output_dir)
-    return lambda server: Hub(server.loop, plan, console, lambda fault: server.stop(fault=fault), files)
-
-
-def _web(plan: Plan, console: Console) -> MakeOffer:
-    from pync.handlers.access import access_log
-    from pync.handlers.site import Site
-    from pync.handlers.uploads import Store
-    from pync.handlers.web import Web
-
-    assert plan.work.root is not None
-    auth = _auth(plan)
-    site, log = Site(plan.work.root), access_log(plan, console)
-    store = Store(site, overwrite=plan.work.overwrite, most=plan.work.max_upload) if plan.work.upload else None
-    return lambda server: Web(server.loop, plan, site, lambda: server.clients, log, store, auth)
-
-
-def _auth(plan: Plan) -> BasicAuth | None:
-    """Whom --auth, or else PYNC_AUTH, lets in; None for everybody.
-
-    Raises:
-        UsageFault: there is no colon in it.
-    """
-    credentials = os.environ.get("PYNC_AUTH") if plan.work.auth is None else plan.work.auth
-    if credentials is None:
-        return None
-    if ":" not in credentials:
-        raise UsageFault("--auth (or PYNC_AUTH) needs USER:PASS")
-    from pync.wire.http.uploads import BasicAuth
-
-    return BasicAuth(credentials)
-
-
-def _programs(plan: Plan, console: Console) -> MakeOffer:
-    from pync.handlers.program import ProgramClients, Programs
-    from pync.processes.program import program_from
-
-    program = program_from(plan.work)
-    assert program is not None
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # a program gets what we were given
-    return lambda server: ProgramClients(server.loop, Programs(program, plan, console, limit))

@@ -7,10 +7,8 @@ Server and clients know nothing of the loop but the methods of `serving.loops`. 
 from __future__ import annotations
 
 import errno
-import resource
 import socket
 
-from pync.engine.parting import abort
 from pync.errors import NETWORK, OK, TIMEOUT, Fault, LocalFault, reason
 from pync.net.listen import STILLBORN
 from pync.serving.binding import client_names
@@ -31,10 +29,13 @@ if TYPE_CHECKING:
         """A connection that is being served; `close` ends it now, without a word to its owner.
 
         `leave` begins to end it where something is to be delivered first: True says that its owner will be told.
+        `code` is the exit code that it comes to where it ends without a fault.
         """
 
         @property
         def name(self) -> str: ...
+        @property
+        def code(self) -> int: ...
         @property
         def sent(self) -> int: ...
         @property
@@ -54,8 +55,6 @@ BATCH = 64
 LEAVING = 1.0
 #: Seconds until accepting is tried again when the system had no room for a connection.
 RETRY = 1.0
-#: Descriptors asked for where the system names no limit.
-MANY = 1 << 20
 #: Errors of accept(2) that mean "no room": for descriptors, for memory.
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -64,8 +63,8 @@ class Server:
     """Lets clients in and keeps them until they end.
 
     `admits` tells whether an address may come, `most` how many clients are served at once. With `once` a
-    single one is let in, and `run` ends with it. `tell` is given how clients fail; what fails on our side is an
-    error in any case.
+    single one is let in, and `run` ends with it; if it is `alone`, it keeps the time and tells its end itself, and has
+    all the time it needs to leave. `tell` is given how clients fail; what fails on our side is an error in any case.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Server:
         admits: Admits | None = None,
         most: int | None = None,
         once: bool = False,
+        alone: bool = False,
         tell: Callable[[str], object] | None = None,
     ) -> None:
         self.loop = loop
@@ -85,6 +85,8 @@ class Server:
         self._admits = admits
         self._most = most
         self._once = once
+        self._alone = alone
+        self._limit: TimerHandle | None = None
         self._of_peers = Repeats(loop, tell or console.note)
         self._ours = Repeats(loop, console.fail)
         self._make: MakeClient | None = None
@@ -105,15 +107,19 @@ class Server:
             Fault: why it was stopped, or that `total` seconds are over.
         """
         self._make = make
-        self.loop.unforeseen = self._unforeseen
+        if not self._alone:
+            self.loop.unforeseen = self._unforeseen
         self._accept_again()
         if total is not None:
-            fault = Fault("not done within the total timeout: timed out", TIMEOUT)
-            self.loop.call_at(self.loop.time() + total, self.stop, OK, fault)
+            what = "no connection in time" if self._alone else "not done within the total timeout"
+            fault = Fault(f"{what}: timed out", TIMEOUT)
+            self._limit = self.loop.call_at(self.loop.time() + total, self.stop, OK, fault)
+        in_order = not self._alone
         try:
             self.loop.run()
+            in_order = True
         finally:
-            self._close()
+            self._close(in_order)
             for repeats in (self._of_peers, self._ours):
                 repeats.close()
         if self.fault is not None:
@@ -176,7 +182,7 @@ class Server:
 
     def _no_room(self, error: OSError) -> None:
         """No busy loop: go on when a client has left, or after a while."""
-        if error.errno not in NO_ROOM:
+        if self._alone or error.errno not in NO_ROOM:
             self.stop(fault=Fault(f"accept a connection: {reason(error)}"))
             return
         if not self._said_no_room:
@@ -199,11 +205,13 @@ class Server:
             self._console.note(f"Connection from {where} refused: {why}", "refused", address, by="limit")
             connection.close()
             return
-        self._console.note(f"Connection received on {where}", "connected", address)
-        self._console.outcome.met(name, address)
-        if self._once:
+        if self._once:  # before it is told: who reads it finds that no second one is let in
             self._pause()
             self._listener.close_sockets()
+        if self._alone and self._limit is not None:
+            self._limit.cancel()
+        self._console.note(f"Connection received on {where}", "connected", address)
+        self._console.outcome.met(name, address)
         self._serve(connection, name)
 
     def _serve(self, connection: socket.socket, name: str) -> None:
@@ -211,6 +219,8 @@ class Server:
         try:
             client = self._make(connection, name, self._ended)
         except OSError as error:
+            from pync.engine.parting import abort
+
             abort(connection)  # an end of data would look like an empty answer
             connection.close()
             self._ours.tell(f"{name}: {reason(error)}", name)
@@ -228,13 +238,13 @@ class Server:
         if fault is not None:
             repeats = self._ours if isinstance(fault, LocalFault) else self._of_peers
             repeats.tell(fault.text, client.name)
-        elif self._console.verbose:
+        elif self._console.verbose and not self._alone:
             self._say_left(client)
         if self._stopping:
             if not self.clients:
                 self.loop.stop()
         elif self._once:
-            self.stop(OK if fault is None else fault.code)
+            self.stop(client.code if fault is None else fault.code)
         elif self._retry is not None:
             self._pause()
             self._accept_again()
@@ -247,16 +257,17 @@ class Server:
         text = f"{client.name} has left: sent {sent} bytes, received {received} bytes"
         self._console.note(text, "closed", name=client.name, sent=sent, received=received)
 
-    def _close(self) -> None:
+    def _close(self, in_order: bool = True) -> None:
         self._pause()
         self._listener.close_sockets()
         self._stopping = True
-        for client in [client for client in list(self.clients) if not client.leave()]:
+        for client in [client for client in list(self.clients) if not (in_order and client.leave())]:
             self._close_client(client)
         if self.clients:
-            over = self.loop.call_at(self.loop.time() + LEAVING, self.loop.stop)
+            over = None if self._alone else self.loop.call_at(self.loop.time() + LEAVING, self.loop.stop)
             self.loop.run()  # until the last one has left, or a second signal calls `stop`
-            over.cancel()
+            if over is not None:
+                over.cancel()
         for client in list(self.clients):
             self._close_client(client)
 
@@ -268,27 +279,3 @@ class Server:
 
 def _nothing() -> None:
     """Nobody is asked."""
-
-
-class DescriptorLimit:
-    """As many clients as the system lets this process have: soft RLIMIT_NOFILE up to the hard one (getrlimit(2)).
-
-    It holds while its `with` lasts. `before` is what we were given, which a process that called us gets back.
-    """
-
-    def __init__(self) -> None:
-        self.before = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def __enter__(self) -> DescriptorLimit:
-        soft, hard = self.before
-        self._set((hard if hard != resource.RLIM_INFINITY else max(soft, MANY), hard))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._set(self.before)
-
-    def _set(self, limit: tuple[int, int]) -> None:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        except (ValueError, OSError):  # some systems cap it below what they say
-            return

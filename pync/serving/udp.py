@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from pync.console import Console
     from pync.engine.flow import Flow
-    from pync.net.endpoint import Endpoint
     from pync.plan import Plan
     from pync.wire.address import Target
 
@@ -76,9 +75,6 @@ class DatagramRelay(Relay):
             self.console.dropped(datagrams.dropped())
             source.close()
         return NETWORK if code == OK and (datagrams.refused or datagrams.unsent) else code
-
-    def introduce(self, name: str, peer: Endpoint) -> None:
-        """A listener has no peer yet: each is told when it comes."""
 
     def meet(self, peer: Peer) -> None:
         """Tell the outcome of a peer; one through a connected socket has its address there."""

@@ -17,9 +17,10 @@ from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.plan import Plan
 from pync.serving.binding import bind
+from pync.serving.descriptors import DescriptorLimit
 from pync.serving.listening import Listening
-from pync.serving.serve import most_clients, offering, serve
-from pync.serving.server import DescriptorLimit
+from pync.serving.offers import offering
+from pync.serving.serve import most_clients, serve
 from pync.serving.tally import Tally
 from pync.wire.address import Target
 

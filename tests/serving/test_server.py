@@ -26,7 +26,8 @@ from pync.net.listen import STILLBORN, Listener
 from pync.net.loop import Loop
 from pync.net.unixpath import BoundPath
 from pync.serving import server as module
-from pync.serving.server import BATCH, DescriptorLimit, Server
+from pync.serving.descriptors import DescriptorLimit
+from pync.serving.server import BATCH, Server
 from pync.wire.services import Echo
 from tests.running import PATIENCE, eventually
 from tests.sockets import be_reset, receive_all, reset
