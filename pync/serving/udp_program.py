@@ -50,7 +50,7 @@ class PeerPrograms:
         self._full = False
         most = listening.plan.serving.max_conns or MOST_PEERS
         self._table = Peers(loop, listening.sockets, self, most, self._failures.tell)
-        self._tally = Tally(lambda: self._table.present)
+        self._tally = Tally(lambda: [program.peer for program in self._alive])
         self.turned_away = listening.turned_away
         listening.count(self._tally)
 
