@@ -6,7 +6,7 @@ function __pync_wanted
     set -l asked $argv[1]
     set -l words (commandline -opc)
     set -e words[1]
-    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ http-upload overwrite max-upload=+ auth=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ all pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
+    argparse l/listen k/keep-open u/udp U/unix unixsock z/zero ports 4/ipv4 6/ipv6 n/nodns s/source=+ p/source-port=+ r/random-ports b/broadcast send-proxy=+ N/shutdown no-shutdown q/quit-after=+ d/no-stdin send-only recv-only W/recv-limit=+ w/timeout=+ connect-timeout=+ idle-timeout=+ total-timeout=+ i/interval=+ delay=+ rate=+ C/crlf t/telnet lines datagram-size=+ o/output=+ hex-dump=+ append-output stamp prefix output-dir=+ hash=+ I/recv-buffer=+ O/send-buffer=+ T/tos=+ M/ttl=+ m/min-ttl=+ D/debug-socket keepalive keepalive-times=+ interface=+ port-file=+ max-conns=+ allow=+ deny=+ allowfile=+ denyfile=+ proxy-protocol proxy-protocol-from=+ backlog=+ reuse-port workers=+ loop=+ e/exec=+ c/sh-exec=+ echo hello discard chargen daytime time upper http http-root=+ http-upload overwrite max-upload=+ auth=+ wait=+ until-closed retry=+ parallel=+ banner watch=+ all pid=+ name=+ progress size=+ json v/verbose version h/help -- $words 2>/dev/null
     or return
     if test "$asked" = -m
         set -q _flag_zero; and echo zero; and return
@@ -67,6 +67,7 @@ complete -c pync -s s -l source -n '__pync_unless ports' -x -d 'local address; w
 complete -c pync -s p -l source-port -n '__pync_unless ports' -x -d 'local port; with -l the port to listen on'
 complete -c pync -s r -l random-ports -n '__pync_unless ports' -d 'take the ports of a range in random order'
 complete -c pync -s b -l broadcast -n '__pync_unless ports' -d 'allow sending to a broadcast address'
+complete -c pync -l send-proxy -n '__pync_unless zero ports' -x -d 'begin with a PROXY header of version 1 or 2, which tells our address'
 complete -c pync -s N -l shutdown -n '__pync_unless zero ports' -d 'half-close as soon as our input ends (by default: nearly always)'
 complete -c pync -l no-shutdown -n '__pync_unless zero ports' -d 'never half-close; leave on the peer\'s end of data, or by -q'
 complete -c pync -s q -l quit-after -n '__pync_unless zero ports' -x -d 'leave TIME after our input ended; negative: wait for ever'
@@ -107,6 +108,8 @@ complete -c pync -l allow -n '__pync_unless zero ports' -x -d 'serve only client
 complete -c pync -l deny -n '__pync_unless zero ports' -x -d 'turn away clients that match, even where --allow lets them in'
 complete -c pync -l allowfile -n '__pync_unless zero ports' -r -F -d 'as --allow, from a file: rules on each line, # begins a comment'
 complete -c pync -l denyfile -n '__pync_unless zero ports' -r -F -d 'as --deny, from a file'
+complete -c pync -l proxy-protocol -n '__pync_unless zero ports' -d 'each connection begins with a PROXY header: the address in it is the client\'s'
+complete -c pync -l proxy-protocol-from -n '__pync_unless zero ports' -x -d 'with --proxy-protocol: accept connections of these proxies only'
 complete -c pync -l backlog -n '__pync_unless zero ports' -x -d 'clients that may queue for being accepted'
 complete -c pync -l reuse-port -n '__pync_unless zero ports' -d 'let other listeners of the same user share the port'
 complete -c pync -l workers -n '__pync_unless zero ports' -x -d 'serve with N processes that share the port'

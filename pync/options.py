@@ -12,6 +12,7 @@ from pync.values import (
     parse_hops,
     parse_keepalive,
     parse_loop,
+    parse_proxy_version,
     parse_signed_time,
     parse_size,
     parse_text,
@@ -75,6 +76,7 @@ DIRECTORY = Kind("DIR", parse_text, names_file=True)
 RULES = Kind("RULES", parse_text, repeats=True)
 RULES_FILE = Kind("FILE", parse_text, names_file=True, repeats=True)
 LOOP = Kind("LOOP", parse_loop)
+PROXY_VERSION = Kind("VERSION", parse_proxy_version)
 COMMAND = Kind("CMD", parse_text)
 TEXT = Kind("TEXT", parse_text)
 PID = Kind("PID", parse_count)
@@ -235,6 +237,15 @@ class Options:
         "r", "take the ports of a range in random order", group=ADDRESS, excludes=("listen",), ncat=""
     )
     broadcast: bool = row("b", "allow sending to a broadcast address", group=ADDRESS, needs=("udp",), ncat="")
+    send_proxy: int | None = row(
+        "",
+        "begin with a PROXY header of version 1 or 2, which tells our address",
+        group=ADDRESS,
+        kind=PROXY_VERSION,
+        excludes=("listen", "udp", "zero", "until_closed"),
+        detail="For servers that expect one: HAProxy with accept-proxy, nginx with proxy_protocol, pync with "
+        "--proxy-protocol.",
+    )
     # --- End of data
     shutdown: bool = row(
         "N",
@@ -440,6 +451,25 @@ class Options:
     )
     denyfile: tuple[str, ...] | None = row(
         "", "as --deny, from a file", group=LISTEN, kind=RULES_FILE, needs=("listen",), excludes=("unix",)
+    )
+    proxy_protocol: bool = row(
+        "",
+        "each connection begins with a PROXY header: the address in it is the client's",
+        group=LISTEN,
+        needs=("listen",),
+        excludes=("udp",),
+        detail="Versions 1 and 2, as HAProxy's send-proxy and nginx's proxy_protocol send them. The told address "
+        "counts for --allow and --deny, in messages, logs and files, and in the environment of programs. A connection "
+        "that does not begin with a whole header within 3 seconds is closed.",
+    )
+    proxy_protocol_from: tuple[str, ...] | None = row(
+        "",
+        "with --proxy-protocol: accept connections of these proxies only",
+        group=LISTEN,
+        kind=RULES,
+        needs=("proxy_protocol",),
+        excludes=("unix",),
+        detail="Without it, every peer that can connect can claim any address.",
     )
     backlog: int | None = row(
         "",

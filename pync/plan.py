@@ -185,7 +185,7 @@ class Pipeline(Record):
 class Access(Record):
     """The rules about which clients may connect, and files of rules, as they were given."""
 
-    __slots__ = ("allow", "allowfile", "deny", "denyfile", "numeric")
+    __slots__ = ("allow", "allowfile", "deny", "denyfile", "numeric", "proxies")
 
     def __init__(self, options: Options) -> None:
         self.allow = options.allow
@@ -193,6 +193,7 @@ class Access(Record):
         self.deny = options.deny
         self.denyfile = options.denyfile
         self.numeric = options.nodns
+        self.proxies = options.proxy_protocol_from
 
     @property
     def any(self) -> bool:
@@ -200,9 +201,12 @@ class Access(Record):
 
 
 class Serving(Record):
-    """How a listener accepts clients. `backlog` None: the default of the mode; `max_conns` None: that of the work."""
+    """How a listener accepts clients. `backlog` None: the default of the mode; `max_conns` None: that of the work.
 
-    __slots__ = ("backlog", "keep_open", "listen", "loop", "max_conns", "port_file", "workers")
+    `told`: a proxy tells first who the client is (--proxy-protocol).
+    """
+
+    __slots__ = ("backlog", "keep_open", "listen", "loop", "max_conns", "port_file", "told", "workers")
 
     def __init__(self, options: Options) -> None:
         self.backlog = options.backlog
@@ -211,7 +215,17 @@ class Serving(Record):
         self.loop = options.loop
         self.max_conns = options.max_conns
         self.port_file = options.port_file
+        self.told = options.proxy_protocol
         self.workers = options.workers
+
+
+class Via(Record):
+    """What a connection of ours begins with, before any data: a PROXY header of version `header`, or None."""
+
+    __slots__ = ("header",)
+
+    def __init__(self, options: Options) -> None:
+        self.header = options.send_proxy
 
 
 class Work(Record):
@@ -286,7 +300,8 @@ class View(Record):
 
 RECORDS: dict[str, Callable[[Options], Any]] = {
     "access": Access, "ends": Ends, "limits": Limits, "names": Names, "operands": Operands, "pipeline": Pipeline,
-    "probing": Probing, "serving": Serving, "sockets": SocketSettings, "view": View, "work": Work,
+    "probing": Probing, "serving": Serving, "sockets": SocketSettings, "via": Via, "view": View,
+    "work": Work,
 }  # fmt: skip
 
 
@@ -302,6 +317,7 @@ class Plan:
     probing: Probing
     serving: Serving
     sockets: SocketSettings
+    via: Via
     view: View
     work: Work
 

@@ -142,6 +142,13 @@ def parse_loop(text: str) -> str:
     return text
 
 
+def parse_proxy_version(text: str) -> int:
+    """The version of a PROXY header."""
+    if text not in ("1", "2"):
+        raise ValueError(f"'{text}' is no version of the PROXY protocol: write 1 or 2")
+    return int(text)
+
+
 def format_moved(sent: int, received: int, seconds: float) -> str:
     """The bytes and the rate of a session, or of all sessions, as words."""
     speed = format_size((sent + received) / seconds if seconds else 0)

@@ -44,6 +44,7 @@ SAMPLES = {
     "PORT": "10000",
     "NAME": "sha256",
     "LOOP": "asyncio",
+    "VERSION": "2",
     "FILE": "session.log",
     "DIR": "public",
     "RULES": "192.0.2.0/24,host.example",

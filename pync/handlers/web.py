@@ -100,5 +100,7 @@ def _peer(sock: socket.socket) -> Any:
 
 def _is_local(sock: socket.socket, peer: Any) -> bool:
     """Whether it is on this machine (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3), where addresses are no secret."""
-    host = show_host(peer) if peer else ""
-    return sock.family == AF_UNIX or host == "::1" or host.startswith("127.")
+    if not peer:
+        return sock.family == AF_UNIX
+    host = show_host(peer)
+    return host == "::1" or host.startswith("127.")

@@ -120,12 +120,15 @@ def addresses_environment(sock: socket.socket, remote: Any, local: Any) -> dict[
 
     ncat's five have ncat's meaning: the protocol is in capitals, and a mapped IPv4 address is shown as IPv4.
     """
-    unix = sock.family == socket.AF_UNIX
     values = {
         "REMOTE_ADDR": show_host(remote),
-        "REMOTE_PORT": "" if unix else str(remote[1]),
+        "REMOTE_PORT": _port(remote),
         "LOCAL_ADDR": show_host(local),
-        "LOCAL_PORT": "" if unix else str(local[1]),
-        "PROTO": "UNIX" if unix else PROTOCOLS.get(sock.type, ""),
+        "LOCAL_PORT": _port(local),
+        "PROTO": PROTOCOLS.get(sock.type, "") if isinstance(remote, tuple) else "UNIX",
     }
     return {prefix + name: value for prefix in PREFIXES for name, value in values.items()}
+
+
+def _port(sockaddr: Any) -> str:
+    return str(sockaddr[1]) if isinstance(sockaddr, tuple) else ""

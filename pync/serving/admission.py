@@ -70,6 +70,17 @@ def admission(access: Access, limit: float | None = None) -> Admission | None:
     return Admission(allowed, denied or AddressSet())
 
 
+def trusted(access: Access, limit: float | None = None) -> Admission | None:
+    """Which proxies may tell whose connection it is (--proxy-protocol-from); None where all may.
+
+    Raises:
+        UsageFault: a rule is none.
+        NameFault: a name does not resolve.
+    """
+    proxies = _side("--proxy-protocol-from", access.proxies, None, Lookup(access.numeric, limit))
+    return None if proxies is None else Admission(proxies, AddressSet())
+
+
 def _side(
     option: str, texts: tuple[str, ...] | None, paths: tuple[str, ...] | None, lookup: Lookup
 ) -> AddressSet | None:

@@ -103,8 +103,8 @@ def _url(address: Address) -> str:
 
 def client_names(connection: socket.socket, peer: Any) -> tuple[str, str]:
     """A client for announcements, `127.0.0.1 53412`, and for sentences, `127.0.0.1 port 53412`."""
-    if connection.family == socket.AF_UNIX:
-        path = show_host(connection.getsockname())
+    if not isinstance(peer, tuple):
+        path = show_host(connection.getsockname() if connection.family == socket.AF_UNIX else peer)
         return path, f"client of {path}"
     host = show_host(peer)
     return f"{host} {peer[1]}", f"{host} port {peer[1]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from pync.errors import OK, Fault, NameFault
+from pync.errors import OK, Fault, NameFault, reason
 from pync.handlers.stdio import Relay
 from pync.net import wake
 from pync.net.dial import dial, dial_unix, remaining
@@ -60,7 +60,9 @@ def _one_path(path: str, plan: Plan, console: Console, relay: Relay | Programs, 
     own = BoundPath()
     try:
         sock, address = _reach_path(path, plan, own, console)
-        return relay.run(sock, announce(path, address, console), total=remaining(plan, started))
+        name = announce(path, address, console)
+        introduce(sock, name, plan)
+        return relay.run(sock, name, total=remaining(plan, started))
     finally:
         own.remove()
 
@@ -79,13 +81,14 @@ def _each_port(target: Target, plan: Plan, console: Console, relay: Relay | Prog
             wake.sleep(plan.pipeline.interval)
         try:
             sock, address = _reach(target.host, port, plan, console)
+            name = announce(target.host, address, console)
+            introduce(sock, name, plan)
         except NameFault:
             raise  # what holds for every port is said once
         except Fault as fault:
             console.fail(fault.text)
             unreached.append(fault.code)
             continue
-        name = announce(target.host, address, console)
         if isinstance(relay, Relay):
             relay.is_last = number + 1 == len(ports)
         reached.append(relay.run(sock, name, total=remaining(plan, started)))
@@ -108,6 +111,25 @@ def _reach_path(path: str, plan: Plan, own: BoundPath, console: Console) -> tupl
     from pync.probe.patience import dial_unix_patiently
 
     return dial_unix_patiently(path, plan, own, console)
+
+
+def introduce(sock: socket.socket, name: str, plan: Plan) -> None:
+    """Send the PROXY header of --send-proxy, where it is asked for; a fresh connection has room for it.
+
+    Raises:
+        Fault: the connection is lost already, and has been closed.
+    """
+    if plan.via.header is None:
+        return
+    from pync.wire.proxyheader import header
+
+    try:
+        ends = (sock.getsockname(), sock.getpeername())
+        source, destination = (end[:2] if isinstance(end, tuple) else None for end in ends)
+        sock.sendall(header(plan.via.header, source, destination))
+    except OSError as error:
+        sock.close()
+        raise Fault(f"connection with {name} lost: {reason(error)}") from None
 
 
 def announce(host: str, address: Address, console: Console) -> str:

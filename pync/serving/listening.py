@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pync.net.listen import Listener
     from pync.plan import Plan
     from pync.serving.notes import Notes
+    from pync.serving.proxied import Entrance, Proxied
     from pync.serving.tally import Tally
     from pync.wire.address import Target
 
@@ -34,7 +35,7 @@ class Listening:
     """A listener, open while its `with` lasts; its clock runs from the moment when it is made.
 
     `report` is what a signal asks for, the counts if nothing else is given. `admits` tells of an address whether it
-    may come; None where all may.
+    may come; None where all may. `proxied` makes what awaits the headers of --proxy-protocol, None without it.
 
     Raises:
         Fault: a rule makes no sense (when it is made), or the listener cannot be opened (when it is entered).
@@ -52,6 +53,7 @@ class Listening:
         self.console = console
         self._report = report or console.report
         self.admits = admission_for(plan)
+        self.proxied = _proxied_for(plan)
         self._handlers = wake.Handlers()
         self._own = BoundPath()
         self._notes: Notes | None = None
@@ -124,3 +126,16 @@ class Listening:
         own._handlers = wake.Handlers()
         on_request(own._handlers, report)
         return own
+
+
+def _proxied_for(plan: Plan) -> Callable[[Entrance], Proxied] | None:
+    """What awaits the headers of a server's connections (--proxy-protocol); None where these are the clients' own.
+
+    Raises:
+        Fault: a rule of --proxy-protocol-from makes no sense.
+    """
+    if not plan.serving.told:
+        return None
+    from pync.serving.proxied import proxied
+
+    return proxied(plan)

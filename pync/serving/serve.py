@@ -122,6 +122,7 @@ def _server(listening: Listening, loop: ServerLoop) -> Server:
         most=most_clients(plan),
         once=not plan.serving.keep_open,
         alone=not plan.serving.keep_open and not plan.work.answered,
+        proxied=listening.proxied,
         tell=console.note if (plan.work.answered or plan.work.program) and plan.serving.keep_open else console.fail,
     )
     listening.count(server.tally)

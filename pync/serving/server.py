@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pync.net.listen import Listener
     from pync.net.loop import TimerHandle
     from pync.serving.loops import ServerLoop
+    from pync.serving.proxied import Entrance, Proxied
 
     class Client(Protocol):
         """A connection that is being served; `close` ends it now, without a word to its owner.
@@ -65,6 +66,7 @@ class Server:
     `admits` tells whether an address may come, `most` how many clients are served at once. With `once` a
     single one is let in, and `run` ends with it; if it is `alone`, it keeps the time and tells its end itself, and has
     all the time it needs to leave. `tell` is given how clients fail; what fails on our side is an error in any case.
+    With `proxied`, connections begin with a header that tells the client's address.
     """
 
     def __init__(
@@ -78,10 +80,13 @@ class Server:
         once: bool = False,
         alone: bool = False,
         tell: Callable[[str], object] | None = None,
+        proxied: Callable[[Entrance], Proxied] | None = None,
     ) -> None:
         self.loop = loop
         self._listener = listener
-        self._console = console
+        self.console = console
+        self._proxied = None if proxied is None else proxied(self)
+        self._arrived = self.let_in if self._proxied is None else self._proxied.take
         self._admits = admits
         self._most = most
         self._once = once
@@ -140,7 +145,7 @@ class Server:
         if isinstance(error, Fault):
             self.stop(fault=error)
         else:
-            self._console.fail(f"internal error: {error!r}")
+            self.console.fail(f"internal error: {error!r}")
 
     # --- letting in
 
@@ -177,7 +182,7 @@ class Server:
             self._no_room(error)
             return False
         connection.setblocking(False)
-        self._let_in(connection, address)
+        self._arrived(connection, address)
         return True
 
     def _no_room(self, error: OSError) -> None:
@@ -187,32 +192,54 @@ class Server:
             return
         if not self._said_no_room:
             self._said_no_room = True
-            self._console.fail(f"accept a connection: {reason(error)}: clients wait until others have left")
+            self.console.fail(f"accept a connection: {reason(error)}: clients wait until others have left")
         self._pause()
         self._retry = self.loop.call_at(self.loop.time() + RETRY, self._accept_again)
         self.on_full()
+        if self._proxied is not None and self._proxied.give_way():
+            self.place_is_free()
 
-    def _let_in(self, connection: socket.socket, address: Any) -> None:
+    def let_in(self, connection: socket.socket, address: Any) -> None:
+        """Make a client of a connection, unless it may not come or there are too many."""
         where, name = client_names(connection, address)
-        if self._admits is not None and connection.family != socket.AF_UNIX and not self._admits(address[0]):
-            self.tally.refused_by_rule += 1
-            self._console.note(f"Connection from {where} refused by rule", "refused", address, by="rule")
-            connection.close()
+        if not self._may_come(connection, address):
+            self.refuse(connection, where, address, " by rule", by="rule")
             return
         if self._most is not None and len(self.clients) >= self._most:
-            self.tally.refused_by_limit += 1
-            why = f"{self._most} at once is the limit"
-            self._console.note(f"Connection from {where} refused: {why}", "refused", address, by="limit")
-            connection.close()
+            self.refuse(connection, where, address, f": {self._most} at once is the limit", by="limit")
             return
         if self._once:  # before it is told: who reads it finds that no second one is let in
             self._pause()
             self._listener.close_sockets()
+            if self._proxied is not None:
+                self._proxied.close()
         if self._alone and self._limit is not None:
             self._limit.cancel()
-        self._console.note(f"Connection received on {where}", "connected", address)
-        self._console.outcome.met(name, address)
+        self.console.note(f"Connection received on {where}", "connected", address)
+        self.console.outcome.met(name, address)
         self._serve(connection, name)
+
+    def _may_come(self, connection: socket.socket, address: Any) -> bool:
+        if self._admits is None:
+            return True
+        if not isinstance(address, tuple):  # a path: no rule holds for ours, and none lets one in that a proxy tells
+            return connection.family == socket.AF_UNIX
+        return self._admits(address[0])
+
+    def refuse(self, connection: socket.socket, where: str, address: Any, why: str, by: str) -> None:
+        """Close a connection that is not let in; `by` is "rule" or "limit", `why` goes on from "refused"."""
+        if by == "rule":
+            self.tally.refused_by_rule += 1
+        else:
+            self.tally.refused_by_limit += 1
+        self.console.note(f"Connection from {where} refused{why}", "refused", address, by=by)
+        connection.close()
+
+    def place_is_free(self) -> None:
+        """A descriptor is free again, so that accepting may go on."""
+        if self._retry is not None:
+            self._pause()
+            self._accept_again()
 
     def _serve(self, connection: socket.socket, name: str) -> None:
         assert self._make is not None
@@ -238,28 +265,29 @@ class Server:
         if fault is not None:
             repeats = self._ours if isinstance(fault, LocalFault) else self._of_peers
             repeats.tell(fault.text, client.name)
-        elif self._console.verbose and not self._alone:
+        elif self.console.verbose and not self._alone:
             self._say_left(client)
         if self._stopping:
             if not self.clients:
                 self.loop.stop()
         elif self._once:
             self.stop(client.code if fault is None else fault.code)
-        elif self._retry is not None:
-            self._pause()
-            self._accept_again()
+        else:
+            self.place_is_free()
 
     def _say_left(self, client: Client) -> None:
         if self.tally.blind:
-            self._console.note(f"{client.name} has left", "closed", name=client.name, sent=None, received=None)
+            self.console.note(f"{client.name} has left", "closed", name=client.name, sent=None, received=None)
             return
         sent, received = client.sent, client.received
         text = f"{client.name} has left: sent {sent} bytes, received {received} bytes"
-        self._console.note(text, "closed", name=client.name, sent=sent, received=received)
+        self.console.note(text, "closed", name=client.name, sent=sent, received=received)
 
     def _close(self, in_order: bool = True) -> None:
         self._pause()
         self._listener.close_sockets()
+        if self._proxied is not None:
+            self._proxied.close()
         self._stopping = True
         for client in [client for client in list(self.clients) if not (in_order and client.leave())]:
             self._close_client(client)

@@ -42,9 +42,10 @@ class Told:
         source: host and port of the client, a path with port 0, or None if the proxy does not know.
         destination: the address that the client connected to, in the same form.
         facts: the extensions that are shown, as (word, value).
+        unix: source and destination are paths.
     """
 
-    __slots__ = ("destination", "facts", "local", "source")
+    __slots__ = ("destination", "facts", "local", "source", "unix")
 
     def __init__(
         self,
@@ -52,11 +53,13 @@ class Told:
         destination: tuple[str, int] | None = None,
         facts: list[tuple[str, str]] | None = None,
         local: bool = False,
+        unix: bool = False,
     ) -> None:
         self.source = source
         self.destination = destination
         self.facts = facts or []
         self.local = local
+        self.unix = unix
 
 
 def receive(exchange: Exchange) -> Step[Told]:
@@ -165,7 +168,7 @@ def _read_binary(whole: bytes, local: bool, kind: int) -> Told:
     extensions = _extensions(whole, start, strict=True)
     _check_sum(whole, extensions)
     source, destination = _addresses(whole, family, size)
-    return Told(source, destination, list(_facts(extensions)))
+    return Told(source, destination, list(_facts(extensions)), unix=family == UNIX)
 
 
 def _addresses(whole: bytes, family: int, size: int) -> list[tuple[str, int]]:
