@@ -54,7 +54,7 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_not_a_traceback(option
         (["--lis", "10000"], "No such option: --lis; did you mean --listen"),
         (["--lsiten", "10000"], "No such option: --lsiten; did you mean --listen?"),
         (["--time-out", "5"], "No such option: --time-out; did you mean --timeout"),
-        (["--prot", "5"], "No such option: --prot; did you mean --ports, --port-file or --progress?"),
+        (["--prot", "5"], "No such option: --prot; did you mean --ports, --port-file or --proxy-protocol?"),
         (["--ssl", "h", "80"], "No such option: --ssl; pync does not speak TLS yet"),
         (["-l", "7001", "7002"], "two ports to listen on: '7001' and '7002'; a listener has one"),
         (["7001", "7002"], "'7001' is a port and no host, and stands in front of '7002'"),
