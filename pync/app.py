@@ -29,9 +29,8 @@ A newcomer's walk (a test checks that these names exist). The way of a byte in c
 
 from __future__ import annotations
 
-from pync.combinations import check
 from pync.errors import INTERRUPTED, NETWORK, OK, AddressInUse, Fault, Terminated, unforeseen
-from pync.options import imply
+from pync.options import given, imply
 from pync.plan import Plan
 
 TYPE_CHECKING = False
@@ -75,7 +74,10 @@ def _run_words(argv: list[str], console: Console) -> int:
 
             options = parse_with_typer(argv)
         imply(options)
-        check(options)
+        if next(given(options), None) is not None:  # where no option is given, none can clash
+            from pync.combinations import check
+
+            check(options)
         return run_options(options, console)
     except AddressInUse as fault:
         from pync.ports.holder import in_use_by

@@ -162,9 +162,13 @@ class Pipeline(Record):
     @property
     def any(self) -> bool:
         """Whether bytes are read, changed or delayed on their way."""
-        timed = self.rate is not None or self.delay is not None or self.interval is not None
         logged = self.output is not None or self.hex_dump is not None or self.hash is not None
-        return timed or logged or self.crlf or self.telnet
+        return self.paced or logged or self.crlf or self.telnet
+
+    @property
+    def paced(self) -> bool:
+        """Whether something holds bytes back."""
+        return self.rate is not None or self.delay is not None or self.interval is not None
 
     @property
     def by_read(self) -> bool:

@@ -14,7 +14,6 @@ import time
 
 from pync.errors import NETWORK, TIMEOUT, Fault, reason
 from pync.net import wake
-from pync.wire.pacing import Pause, Rate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -330,6 +329,10 @@ def margin(plan: Plan) -> Margin | None:
 
 def pacers(plan: Plan, now: float, *, upward: bool) -> list[Pacer]:
     """What holds a direction back: --rate and --delay both, -i only what we send."""
+    if not plan.pipeline.paced:
+        return []
+    from pync.wire.pacing import Pause, Rate
+
     found: list[Pacer] = []
     if plan.pipeline.rate is not None:
         found.append(Rate(plan.pipeline.rate, now))

@@ -14,7 +14,6 @@ from pync.errors import NETWORK, USAGE, Fault, reason
 from pync.net import sockopts
 from pync.net.race import DialFault, Race, describe_failure, timed_out
 from pync.net.resolve import Address, LookUp, Question, answer, interleave, unix_address, wanted_family
-from pync.net.unixpath import BoundPath
 from pync.options import Options
 from pync.plan import Plan
 from pync.wire.address import refuse_zoneless
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from pync.net.loop import Cancellable, Reactor, TimerHandle
     from pync.net.race import Dialed, Opener
+    from pync.net.unixpath import BoundPath
 
     OnDialed = Callable[[Dialed | Fault], object]
 

@@ -12,7 +12,6 @@ from pync.handlers.stdio import Relay
 from pync.net import wake
 from pync.net.dial import dial, dial_unix, remaining
 from pync.net.resolve import service_name
-from pync.net.unixpath import BoundPath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pync.console import Console
     from pync.handlers.program import Programs
     from pync.net.resolve import Address
+    from pync.net.unixpath import BoundPath
     from pync.plan import Plan
     from pync.wire.address import Target
 
@@ -57,6 +57,8 @@ def joiner(plan: Plan, console: Console) -> Relay | Programs:
 
 
 def _one_path(path: str, plan: Plan, console: Console, relay: Relay | Programs, started: float) -> int:
+    from pync.net.unixpath import BoundPath
+
     own = BoundPath()
     try:
         sock, address = _reach_path(path, plan, own, console)
