@@ -51,9 +51,17 @@ class Server(NamedTuple):
     def connect(self) -> socket.socket:
         """A new connection; waits while the queue is full."""
         sock = socket.socket(self.family, socket.SOCK_STREAM)
+
+        def connected() -> bool:
+            try:
+                sock.connect(self.address)
+            except BlockingIOError:  # a unix socket does not wait for its queue where it has a time limit (unix(7))
+                return False
+            return True
+
         try:
             sock.settimeout(PATIENCE)
-            sock.connect(self.address)
+            eventually(connected, "room in the queue")
         except BaseException:
             sock.close()
             raise
