@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from pync.net.resolve import service_name
 from tests.running import PATIENCE, pync, run_pync, unused_port
 from tests.sockets import accepted, port_of, receive_all
 
@@ -40,7 +41,8 @@ def test_success_is_told_with_verbose_only(server: socket.socket) -> None:
                 pass
             assert client.code() == 0
         told = [line for line in client.messages if line.endswith("succeeded!")]
-        assert told == [f"Connection to 127.0.0.1 {port_of(server)} port [tcp/*] succeeded!"] * expected
+        service = service_name(int(port_of(server)), "tcp")
+        assert told == [f"Connection to 127.0.0.1 {port_of(server)} port [tcp/{service}] succeeded!"] * expected
 
 
 def test_the_summary_counts_both_directions(server: socket.socket) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pync.net.resolve import service_name
 from tests.cli.namespaces import Host, two_hosts
 from tests.running import PATIENCE, PYNC, peer, plain_pync, pync, run_pync, running, stop
 from tests.sockets import accepted, port_of
@@ -56,7 +57,8 @@ def closed_port() -> Iterator[int]:
         yield port
 
 
-def success(port: int, host: str = "127.0.0.1", service: str = "*", protocol: str = "tcp") -> str:
+def success(port: int, host: str = "127.0.0.1", service: str | None = None, protocol: str = "tcp") -> str:
+    service = service or service_name(port, protocol)  # a port that the system picked may have a name
     return f"Connection to {host} {port} port [{protocol}/{service}] succeeded!"
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pync.net.resolve import service_name
 from tests.running import PATIENCE, pync, run_pync, stop
 from tests.sockets import accepted, port_of, receive_all, reset
 
@@ -43,7 +44,7 @@ def another() -> Iterator[socket.socket]:
 
 
 def success(port: str) -> str:
-    return f"Connection to 127.0.0.1 {port} port [tcp/*] succeeded!"
+    return f"Connection to 127.0.0.1 {port} port [tcp/{service_name(int(port), 'tcp')}] succeeded!"
 
 
 def refusal(port: str) -> str:
