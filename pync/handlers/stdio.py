@@ -36,8 +36,12 @@ if TYPE_CHECKING:
 
     OnEnd = Callable[[Any, Fault | None], object]
 
-    class Alone(Protocol):
-        """The only connection on a loop; `code` is what it comes to where `on_end` is given no fault."""
+    class Client(Protocol):
+        """A connection that is being served; `close` ends it now, without a word to its owner.
+
+        `leave` begins to end it where something is to be delivered first: True says that its owner will be told.
+        `code` is the exit code that it comes to where it ends without a fault.
+        """
 
         @property
         def name(self) -> str: ...
@@ -57,7 +61,7 @@ if TYPE_CHECKING:
         console: Console
         blind: bool
 
-        def join(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None) -> Alone: ...
+        def join(self, loop: Reactor, sock: socket.socket, name: str, on_end: OnEnd, total: float | None) -> Client: ...
         def leave_loop(self) -> None: ...
         def close(self) -> None: ...
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pync.console import Console
+    from pync.handlers.stdio import Client, OnEnd
     from pync.plan import Plan
-    from pync.serving.server import Client, OnEnd, Server
+    from pync.serving.server import Server
     from pync.wire.http.uploads import BasicAuth
 
     class Offer(Protocol):

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pync.console import Console
-    from pync.handlers.stdio import Joiner
+    from pync.handlers.stdio import Client, Joiner, OnEnd
     from pync.net.loop import Reactor
     from pync.plan import Plan
     from pync.serving.loops import ServerLoop
     from pync.serving.offers import MakeOffer
-    from pync.serving.server import Client, OnEnd
     from pync.wire.address import Target
 
 #: A program for each client costs far more than a conversation: ncat's limit, unless --max-conns says otherwise.

@@ -18,34 +18,15 @@ from pync.serving.tally import Tally
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any
 
     from pync.console import Console
+    from pync.handlers.stdio import Client, OnEnd
     from pync.net.listen import Listener
     from pync.net.loop import TimerHandle
     from pync.serving.loops import ServerLoop
     from pync.serving.proxied import Entrance, Proxied
 
-    class Client(Protocol):
-        """A connection that is being served; `close` ends it now, without a word to its owner.
-
-        `leave` begins to end it where something is to be delivered first: True says that its owner will be told.
-        `code` is the exit code that it comes to where it ends without a fault.
-        """
-
-        @property
-        def name(self) -> str: ...
-        @property
-        def code(self) -> int: ...
-        @property
-        def sent(self) -> int: ...
-        @property
-        def received(self) -> int: ...
-        def start(self) -> None: ...
-        def leave(self) -> bool: ...
-        def close(self) -> None: ...
-
-    OnEnd = Callable[[Any, Fault | None], object]
     #: (the connection, the client's name, whom to tell of its end) → the client.
     MakeClient = Callable[[socket.socket, str, OnEnd], Client]
     Admits = Callable[[str], bool]

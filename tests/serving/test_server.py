@@ -35,7 +35,7 @@ from tests.sockets import be_reset, receive_all, reset
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pync.serving.server import Client, OnEnd
+    from pync.handlers.stdio import Client, OnEnd
 
 
 class Running:
